@@ -1,0 +1,3 @@
+"""Penstock: one gated pipeline from a commit to a published model."""
+
+__version__ = "0.1.0"

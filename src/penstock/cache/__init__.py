@@ -1,0 +1,1 @@
+"""Keys, the store and the index of file digests."""

@@ -1,0 +1,1 @@
+"""Where stages run. Executors are named in `base.EXECUTORS` and imported only when chosen."""

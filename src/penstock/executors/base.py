@@ -1,0 +1,140 @@
+"""The executor protocol: a small algebra over immutable file trees.
+
+The runner drives any executor through it and knows none by name. `T` is the executor's own handle of a
+tree: a list of located parts locally, a `dagger.Directory` under Dagger. A command that fails is an
+`Outcome`; `ExecutorError` means that the executor itself could not do its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from penstock.plan.model import Environment, Stage
+from penstock.results import Attempt, Part
+
+T = TypeVar("T")
+
+Emit = Callable[[str], None]
+"""Takes text that a stage printed, secrets already masked, as it comes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[T]):
+    """A stage's result: a tree of its outputs if it succeeded.
+
+    Attributes:
+        attempts: Oldest first; the last one decides.
+        tree: The declared outputs; absent if the stage failed.
+        parts: What `tree` holds, by declared path.
+        made_at: ISO 8601, UTC.
+        problem: Why there is no tree; absent if there is one.
+    """
+
+    attempts: tuple[Attempt, ...]
+    made_at: str
+    tree: T | None = None
+    parts: tuple[Part, ...] = ()
+    problem: str | None = None
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Generic[T]):
+    """Everything that a run of a stage needs.
+
+    Attributes:
+        tree: Exactly what the stage may see.
+        parts: What `tree` holds, as it entered the key.
+        key_document: What `key` is the digest of, kept with the result for `explain`.
+        secrets: Values of the secrets that the stage declared, by name.
+        emit: Where output goes while the stage runs.
+    """
+
+    stage: Stage
+    tree: T
+    parts: tuple[Part, ...]
+    key: str
+    key_document: Mapping[str, object]
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    emit: Emit = lambda _text: None
+
+
+class Executor(Protocol[T]):
+    """Runs stages over trees; one instance serves one run of a plan.
+
+    Methods that are not `run`, `flight` or `export` never wait for anything but the disk, so that a caller
+    without an event loop can drive them (`penstock.runner.drive`).
+    """
+
+    name: str
+
+    async def identity(self, environment: Environment) -> Mapping[str, str]:
+        """What of the environment can change a stage's outputs, as it will be when the stage runs.
+
+        Raises:
+            ExecutorError: The environment cannot be had here, whatever is installed.
+        """
+        ...
+
+    async def source(self, paths: Sequence[str], outputs: Sequence[str]) -> T:
+        """What the source holds at these paths or patterns, without what stages write (`outputs`).
+
+        Raises:
+            InputError: A path is missing, unreadable, of no kind that can be an input, or leads out.
+        """
+        ...
+
+    async def select(self, tree: T, path: str) -> T:
+        """What a tree holds at one path, which may lie below a part of it.
+
+        Raises:
+            InputError: Nothing is there.
+        """
+        ...
+
+    async def merge(self, trees: Sequence[T]) -> T:
+        """One tree of several that hold different paths."""
+        ...
+
+    async def parts(self, tree: T) -> tuple[Part, ...]:
+        """What a tree holds, with digests, sorted by path."""
+        ...
+
+    async def read(self, tree: T, path: str) -> bytes:
+        """The content of a file in a tree.
+
+        Raises:
+            InputError: No file is there.
+        """
+        ...
+
+    async def recall(self, key: str) -> Outcome[T] | None:
+        """The stored outcome of an earlier run with this key; none if there is none or it is damaged."""
+        ...
+
+    def flight(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Held while a stage of this key runs: of several processes, one runs and the others wait."""
+        ...
+
+    async def run(self, request: Request[T]) -> Outcome[T]:
+        """Run a stage, all its attempts; keep a success so that `recall` finds it.
+
+        Cancelling it ends every process that the stage started before it returns.
+
+        Raises:
+            ExecutorError: The executor could not do its work; says nothing about the stage.
+        """
+        ...
+
+    async def export(self, tree: T, destination: Path) -> None:
+        """Put a tree's parts at their paths below `destination`, each whole or not at all.
+
+        Raises:
+            ConflictError: Something that no run put there stands at one of the paths.
+            CorruptError: Stored bytes are damaged; the entry has been set aside.
+        """
+        ...

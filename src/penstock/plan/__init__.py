@@ -1,0 +1,1 @@
+"""The pipeline file, and the plan that it resolves to."""

@@ -1,0 +1,204 @@
+"""The plan: stages, gates and publications with everything resolved, as plain frozen records.
+
+This is the form that keys are computed from and that executors read. It imports nothing but the standard
+library: a run that finds nothing to do must not pay for the checks of the pipeline file (`schema.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """How a stage's process is set up, on every executor.
+
+    Attributes:
+        python: Version that must be there, such as `3.12`; any if absent.
+        requirements: Lock file, relative to the root.
+        extra_requirements: Text in the form of a requirements file: what a recipe's tools need, less what
+            the lock file already names.
+        image: For container executors.
+    """
+
+    python: str | None = None
+    requirements: str | None = None
+    extra_requirements: str = ""
+    image: str | None = None
+
+    @property
+    def declared(self) -> bool:
+        """Whether anything must be installed at all."""
+        return bool(self.python or self.requirements or self.extra_requirements)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """The hardware that was chosen for a stage: `cuda` with an image and a number of GPUs."""
+
+    kind: str
+    image: str | None = None
+    gpus: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A path that a stage must write: a file or a directory.
+
+    Attributes:
+        role: What the pipeline file calls it (`metrics`, `model`, ...), if it is given a name.
+    """
+
+    path: str
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """An input that an earlier stage writes.
+
+    Attributes:
+        path: As the reading stage sees it: an output, or something below one.
+        stage: Who writes it.
+        output: The declared output that holds it.
+    """
+
+    path: str
+    stage: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One command with everything that may change its outputs declared.
+
+    Attributes:
+        run: Handed to `/bin/sh -euc` in the workspace.
+        sources: Inputs that no stage writes: files, directories or patterns, sorted.
+        produced: Inputs that earlier stages write, sorted by path.
+        outputs: Sorted by path.
+        params: The parameters that the stage declared, nested as in the parameter file.
+        params_file: Where the stage finds them in its workspace, as YAML.
+        files: (path, text) of files that a recipe puts into the workspace.
+        variables: Of the process's environment, sorted by name.
+        secrets: Names; the values never come near the plan.
+        cache: Whether an earlier result may stand for a run.
+        timeout_s: Wall-clock limit of an attempt.
+        retries: Further attempts after a failed one.
+        uses: The recipe that it was expanded from.
+        line: Where the pipeline file declares it.
+    """
+
+    name: str
+    run: str
+    sources: tuple[str, ...] = ()
+    produced: tuple[Produced, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    params: Mapping[str, object] = field(default_factory=dict)
+    params_file: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    environment: Environment = field(default_factory=Environment)
+    accelerator: Accelerator | None = None
+    cache: bool = True
+    timeout_s: float | None = None
+    retries: int = 0
+    uses: str | None = None
+    line: int = 0
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stages whose outputs it reads, sorted, each once."""
+        return tuple(sorted({item.stage for item in self.produced}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSpec:
+    """A gate as the pipeline file asks for it.
+
+    Attributes:
+        gate: Kind: `schema`, `threshold`, ...
+        name: Unique in the pipeline.
+        reads: Outputs that are its evidence, as (stage, output path).
+        options: What this kind of gate takes, JSON values only.
+    """
+
+    gate: str
+    name: str
+    required: bool = True
+    reads: tuple[tuple[str, str], ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """`publish: archive`: which outputs go into the archive, and the directory that it is written to."""
+
+    path: str
+    contents: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """Where a secret's value comes from: a variable of Penstock's own environment, or a file."""
+
+    name: str
+    env: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One resolved setting and where its value comes from, for `plan --explain-config`.
+
+    Attributes:
+        origin: `params.yaml:3`, `profile 'release' (pipelines/default.yaml:40)`, `PENSTOCK_PARAM_...`, `--set`.
+        overridden: (value, origin) of those that lost, weakest first.
+    """
+
+    name: str
+    value: object
+    origin: str
+    overridden: tuple[tuple[object, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A pipeline with everything resolved: what will run, in an order in which it can.
+
+    Attributes:
+        name: Of the pipeline.
+        pipeline_file: Relative to the root.
+        stages: Producers first; among equals, in the order of the pipeline file.
+        ignore: Patterns of files that are never inputs.
+        on_inconclusive: `fail` or `warn`: what a required gate that cannot decide does.
+        settings: Every resolved setting and its origin.
+        digest: Of everything above but line numbers and origins.
+    """
+
+    name: str
+    pipeline_file: str
+    profile: str | None
+    stages: tuple[Stage, ...]
+    gates: tuple[GateSpec, ...] = ()
+    archive: Archive | None = None
+    secrets: tuple[Secret, ...] = ()
+    ignore: tuple[str, ...] = ()
+    on_inconclusive: str = "fail"
+    params: Mapping[str, object] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+    digest: str = ""
+
+    def stage(self, name: str) -> Stage:
+        """The stage of this name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)

@@ -1,0 +1,1 @@
+"""What leaves the pipeline once its gates passed."""

@@ -1,0 +1,1 @@
+"""Views of a run: console, run.json, JUnit, Markdown."""

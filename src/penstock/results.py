@@ -1,0 +1,258 @@
+"""What running a plan yields: parts, stage results, gate results and the report of a run, all frozen.
+
+`RunReport` is what `run.json` holds; every other report is a view of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NoReturn
+
+RUN_REPORT_VERSION = 1
+
+
+class PartKind(StrEnum):
+    """What stands at a path of a tree."""
+
+    FILE = "file"
+    EXECUTABLE = "executable"
+    DIRECTORY = "directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a tree holds at one declared path.
+
+    Attributes:
+        path: As declared: POSIX, relative to the pipeline's root; a pattern for a selection of files.
+        kind: A directory also stands for the files that a pattern selected.
+        digest: Of the content for a file, of the manifest for a directory.
+        size_bytes: Sum over the files.
+        files: How many.
+    """
+
+    path: str
+    kind: PartKind
+    digest: str
+    size_bytes: int
+    files: int
+
+
+class StageState(StrEnum):
+    """How a stage ended."""
+
+    RAN = "ran"
+    CACHED = "cached"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an attempt took.
+
+    Attributes:
+        wall_s: Elapsed seconds.
+        cpu_s: User and system seconds of the process and all that it waited for.
+        peak_memory_bytes: Resident memory of its largest process at its peak.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One start of a stage's command.
+
+    Attributes:
+        exit_code: Of the command; 124 after a timeout, 128 + n when signal n ended it.
+        problem: Why the attempt is no success although or because of its exit code, as one message.
+        log: What it printed, secrets masked; a long log keeps its head and its tail.
+    """
+
+    number: int
+    exit_code: int
+    usage: Usage
+    log: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing that differs between a stage's key and the key of its last result.
+
+    Attributes:
+        what: `input`, `parameter`, `command`, `variable`, `environment`, `output`, `secret`, ...
+        name: Which one: a path, a parameter's dotted name, ...
+        before: Absent if there was none.
+        after: Absent if there is none any more.
+    """
+
+    what: str
+    name: str
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a stage ran, or why it did not have to.
+
+    Attributes:
+        code: `unchanged`, `first-run`, `changed`, `forced`, `evicted` (the result is gone from the
+            store), `no-cache`, `upstream-failed`, `not-selected`, `stopped`.
+        sentence: The same for people.
+        changes: For `changed`: everything that differs, most telling first.
+    """
+
+    code: str
+    sentence: str
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """One stage of a run.
+
+    Attributes:
+        key: Digest of everything that can change the outputs; absent if it was never known.
+        needs: The stages whose outputs it reads.
+        attempts: Of the run that made the outputs, also when they now come from the cache.
+        made_at: When the outputs were made, ISO 8601 in UTC.
+        wall_s: What the stage took in *this* run, seconds.
+    """
+
+    name: str
+    state: StageState
+    reason: Reason
+    run: str
+    uses: str | None = None
+    key: str | None = None
+    needs: tuple[str, ...] = ()
+    inputs: tuple[Part, ...] = ()
+    outputs: tuple[Part, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    made_at: str | None = None
+    wall_s: float = 0.0
+
+
+class Verdict(StrEnum):
+    """What a gate says."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    SKIP = "skip"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A measurement that a verdict rests on."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """A gate's verdict with its evidence; it has no truth value.
+
+    Attributes:
+        gate: The kind of gate.
+        name: Unique in the pipeline.
+        sentence: The verdict in words: value, bound and what it means.
+        value: The number that was judged, if the gate judges one.
+        minimum: Inclusive lower bound.
+        maximum: Inclusive upper bound.
+        interval: Bounds of the value's confidence interval, if one was computed.
+        sample_size: Rows that the value was computed from, if known.
+
+    Raises:
+        ValueError: `pass` or `fail` without evidence.
+    """
+
+    gate: str
+    name: str
+    verdict: Verdict
+    required: bool
+    sentence: str
+    evidence: tuple[Evidence, ...] = ()
+    value: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    interval: tuple[float, float] | None = None
+    sample_size: int | None = None
+    details: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.verdict in (Verdict.PASS, Verdict.FAIL) and not self.evidence:
+            msg = f"gate {self.name!r}: {self.verdict} without evidence; use 'inconclusive'"
+            raise ValueError(msg)
+
+    def __bool__(self) -> NoReturn:
+        msg = "compare .verdict: a skipped gate is neither true nor false"
+        raise TypeError(msg)
+
+
+class PublicationState(StrEnum):
+    """What became of something that the pipeline publishes."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One thing that was, or was not, published.
+
+    Attributes:
+        kind: `archive`, ...
+        target: Where it is: a path or a reference.
+    """
+
+    kind: str
+    state: PublicationState
+    sentence: str
+    target: str | None = None
+    digest: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """A whole run.
+
+    Attributes:
+        version: Of this document's shape.
+        plan: Digest of the plan.
+        commit: Of the pipeline's repository, with `-dirty` behind it if the work tree differed.
+        executor: Name and, where it has one, version or mode.
+        started_at: ISO 8601, UTC.
+        exit_code: What the command ends with.
+    """
+
+    version: int = RUN_REPORT_VERSION
+    penstock: str
+    run_id: str
+    pipeline: str
+    pipeline_file: str
+    plan: str
+    profile: str | None
+    commit: str | None
+    executor: str
+    started_at: str
+    wall_s: float
+    exit_code: int
+    stages: tuple[StageResult, ...]
+    gates: tuple[GateResult, ...]
+    publications: tuple[Publication, ...]
+    params: Mapping[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
