@@ -155,7 +155,7 @@ class Setting:
     """One resolved setting and where its value comes from, for `plan --explain-config`.
 
     Attributes:
-        origin: `params.yaml:3`, `profile 'release' (pipelines/default.yaml:40)`, `PENSTOCK_PARAM_...`, `--set`.
+        origin: `params.yaml:3`, `profile release`, `PENSTOCK_PARAM_...`, `--set`.
         overridden: (value, origin) of those that lost, weakest first.
     """
 
