@@ -24,10 +24,10 @@ Emit = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Generic[T]):
-    """A stage's result: a tree of its outputs if it succeeded.
+    """What one attempt at a stage came to: a tree of its outputs if it succeeded.
 
     Attributes:
-        attempts: Oldest first; the last one decides.
+        attempts: Oldest first, those of `Request.earlier` included; the last one decides.
         tree: The declared outputs; absent if the stage failed.
         parts: What `tree` holds, by declared path.
         made_at: ISO 8601, UTC.
@@ -51,6 +51,7 @@ class Request(Generic[T]):
         parts: What `tree` holds, as it entered the key.
         key_document: What `key` is the digest of, kept with the result for `explain`.
         secrets: Values of the secrets that the stage declared, by name.
+        earlier: Attempts of this run that failed before this one.
         emit: Where output goes while the stage runs.
     """
 
@@ -60,6 +61,7 @@ class Request(Generic[T]):
     key: str
     key_document: Mapping[str, object]
     secrets: Mapping[str, bytes] = field(default_factory=dict)
+    earlier: tuple[Attempt, ...] = ()
     emit: Emit = lambda _text: None
 
 
@@ -121,7 +123,7 @@ class Executor(Protocol[T]):
         ...
 
     async def run(self, request: Request[T]) -> Outcome[T]:
-        """Run a stage, all its attempts; keep a success so that `recall` finds it.
+        """Make one attempt at a stage; keep a success so that `recall` finds it.
 
         Cancelling it ends every process that the stage started before it returns.
 
