@@ -54,7 +54,17 @@ class PipelineError(PenstockError):
 
 
 class InputError(PipelineError):
-    """A declared input is missing, unreadable or of a kind that cannot be an input."""
+    """A declared input is missing, unreadable or of a kind that cannot be an input.
+
+    Args:
+        path: The input, relative to the root.
+    """
+
+    def __init__(
+        self, what: str, *, path: str | None = None, where: str | None = None, notes: tuple[str, ...] = ()
+    ) -> None:
+        self.path = path
+        super().__init__(what, where=where, notes=notes)
 
 
 class ConflictError(PenstockError):

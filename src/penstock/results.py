@@ -105,7 +105,7 @@ class Reason:
     """Why a stage ran, or why it did not have to.
 
     Attributes:
-        code: `unchanged`, `first-run`, `changed`, `forced`, `evicted` (the result is gone from the
+        code: `unchanged`, `known` (a result of an older run fits), `first-run`, `changed`, `forced`, `evicted` (the result is gone from the
             store), `no-cache`, `upstream-failed`, `not-selected`, `stopped`.
         sentence: The same for people.
         changes: For `changed`: everything that differs, most telling first.

@@ -1,0 +1,223 @@
+"""What stands of a plan before anything runs: keys, results that are there, and why the rest must run."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from penstock.cache.compare import compare
+from penstock.cache.keys import Document, key_document, stage_key
+from penstock.errors import InputError, UsageError
+from penstock.executors.base import Executor, Outcome
+from penstock.plan.graph import nearest_output
+from penstock.plan.model import Plan, Stage
+from penstock.results import Part, Reason
+from penstock.runner.selection import Selection
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def drive(work: Coroutine[Any, Any, R]) -> R:
+    """Run a coroutine that never waits, without an event loop (starting one costs 40 ms).
+
+    Raises:
+        RuntimeError: It did wait.
+    """
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: R = done.value
+        return result
+    work.close()
+    raise RuntimeError("an executor waited where it must not")
+
+
+class History(Protocol):
+    """What earlier runs of this project left behind to explain this one."""
+
+    def last_key(self, stage: str) -> str | None:
+        """The key that a stage's last result had."""
+        ...
+
+    def set_last_key(self, stage: str, key: str, run_id: str) -> None:
+        """Remember the key of a stage's result."""
+        ...
+
+    def key_document(self, key: str) -> Mapping[str, object] | None:
+        """What a key is the digest of, if it is still known."""
+        ...
+
+    def put_key_document(self, document: Document) -> None:
+        """Keep what a key is the digest of."""
+        ...
+
+    def manifest(self, digest: str) -> bytes | None:
+        """A directory's manifest, if it is still known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing(Generic[T]):
+    """Where a stage stands: what it would see, its key, and its result if there is one.
+
+    Attributes:
+        hit: None if the stage must run.
+    """
+
+    stage: Stage
+    tree: T
+    parts: tuple[Part, ...]
+    document: Document
+    key: str
+    reason: Reason
+    hit: Outcome[T] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Walk(Generic[T]):
+    """One walk over a plan: what is known of its stages so far.
+
+    Attributes:
+        force: Stages that run although a result is there.
+        outcomes: Of every stage whose outputs are known, by name.
+    """
+
+    plan: Plan
+    executor: Executor[T]
+    history: History
+    force: frozenset[str] = frozenset()
+    outcomes: dict[str, Outcome[T]] = field(default_factory=dict)
+
+    async def inspect(self, stage: Stage) -> Standing[T]:
+        """Where a stage stands; the outcomes of all that it needs must be known.
+
+        Raises:
+            InputError: An input is missing or cannot be one; names the stage.
+            ExecutorError: The stage's environment cannot be had.
+        """
+        trees = [await self.sources(stage)]
+        for item in stage.produced:
+            tree = self.outcomes[item.stage].tree
+            if tree is None:  # pragma: no cover - callers ask only below successes
+                raise RuntimeError(f"stage {item.stage!r} has no outputs")
+            trees.append(await self.executor.select(tree, item.path))
+        tree = await self.executor.merge(trees)
+        parts = await self.executor.parts(tree)
+        document = key_document(stage, parts, await self.executor.identity(stage.environment))
+        key = stage_key(document)
+        hit = None
+        if stage.cache and stage.name not in self.force:
+            hit = await self.executor.recall(key)
+        reason = self._reason(stage, key, document, hit)
+        return Standing(
+            stage=stage, tree=tree, parts=parts, document=document, key=key, reason=reason, hit=hit
+        )
+
+    async def sources(self, stage: Stage) -> T:
+        """What a stage reads of the source.
+
+        Raises:
+            InputError: An input is missing or cannot be one; names the stage.
+        """
+        outputs = [output.path for each in self.plan.stages for output in each.outputs]
+        try:
+            return await self.executor.source(stage.sources, outputs)
+        except InputError as error:
+            near = nearest_output(self.plan, error.path) if error.path else None
+            hint = (f"nearest declared output: {near}",) if near else ()
+            raise InputError(
+                error.what,
+                path=error.path,
+                where=f"{self.plan.pipeline_file}:{stage.line}: stage {stage.name!r}",
+                notes=(*hint, *error.notes),
+            ) from None
+
+    def _reason(self, stage: Stage, key: str, document: Document, hit: Outcome[T] | None) -> Reason:
+        last = self.history.last_key(stage.name)
+        if hit is not None:
+            if key == last or last is None:
+                return Reason(code="unchanged", sentence=f"nothing that it reads changed since {hit.made_at}")
+            sentence = f"the store has a result for exactly these inputs, made {hit.made_at}"
+            return Reason(code="known", sentence=sentence)
+        if stage.name in self.force:
+            return Reason(code="forced", sentence="--force")
+        if not stage.cache:
+            return Reason(code="no-cache", sentence="declared with `cache: false`, so it always runs")
+        if last is None:
+            return Reason(code="first-run", sentence="no earlier result")
+        if last == key:
+            return Reason(code="evicted", sentence="its result is no longer in the store")
+        return self._changed(last, document)
+
+    def _changed(self, last: str, document: Document) -> Reason:
+        before = self.history.key_document(last)
+        if before is None:
+            return Reason(
+                code="changed", sentence="what it reads changed; the earlier key is no longer known"
+            )
+        changes = compare(before, document, self.history.manifest)
+        if not changes:  # a key version that this Penstock does not know: nothing visible differs
+            return Reason(code="changed", sentence="its key changed")
+        first, more = changes[0], len(changes) - 1
+        how = "appeared" if first.before is None else "is gone" if first.after is None else "changed"
+        subject = first.name if first.what == "input" else f"{first.what} {first.name}"
+        sentence = f"{subject} {how}" + (f", and {more} more" if more else "")
+        return Reason(code="changed", sentence=sentence, changes=changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment(Generic[T]):
+    """What a run would do.
+
+    Attributes:
+        standings: Of the stages whose inputs are known, by name.
+        waiting: Stages whose inputs depend on a stage that must run, with one such stage's name.
+    """
+
+    standings: dict[str, Standing[T]]
+    waiting: dict[str, str]
+
+    @property
+    def to_run(self) -> tuple[str, ...]:
+        """Stages that must run or may have to, in no particular order."""
+        return (*(name for name, each in self.standings.items() if each.hit is None), *self.waiting)
+
+
+async def assess(walk: Walk[T], selection: Selection) -> Assessment[T]:
+    """Find out what of a plan is done, and fail now for whatever would fail later for sure.
+
+    Fills `walk.outcomes` with the results that are there.
+
+    Raises:
+        InputError: An input of any selected stage is missing.
+        UsageError: A stage that is not selected, but is read, has no result.
+    """
+    standings: dict[str, Standing[T]] = {}
+    waiting: dict[str, str] = {}
+    for stage in walk.plan.stages:
+        if stage.name not in selection.chosen and stage.name not in selection.read:
+            continue
+        blockers = [name for name in stage.needs if name not in walk.outcomes]
+        if blockers:
+            await walk.sources(stage)
+            waiting[stage.name] = blockers[0]
+        else:
+            standing = await walk.inspect(stage)
+            standings[stage.name] = standing
+            if standing.hit is not None:
+                walk.outcomes[stage.name] = standing.hit
+    _demand_results(walk.plan, selection.read, {*walk.outcomes})
+    return Assessment(standings=standings, waiting=waiting)
+
+
+def _demand_results(plan: Plan, read: Iterable[str], known: set[str]) -> None:
+    missing = [stage.name for stage in plan.stages if stage.name in read and stage.name not in known]
+    if missing:
+        raise UsageError(
+            f"stage {missing[0]!r} is not selected, but what is selected reads its outputs, and it has no"
+            " result for its present inputs",
+            where=plan.pipeline_file,
+            notes=(f"run it first: penstock run --until {missing[0]}",),
+        )
