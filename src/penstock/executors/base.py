@@ -132,6 +132,14 @@ class Executor(Protocol[T]):
         """
         ...
 
+    async def reserve(self, paths: Sequence[str], destination: Path) -> None:
+        """Make sure that `export` may write at these paths below `destination`.
+
+        Raises:
+            ConflictError: Something that no run put there stands at one of the paths.
+        """
+        ...
+
     async def export(self, tree: T, destination: Path) -> None:
         """Put a tree's parts at their paths below `destination`, each whole or not at all.
 

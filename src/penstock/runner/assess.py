@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from penstock.cache.compare import compare
 from penstock.cache.keys import Document, key_document, stage_key
 from penstock.errors import InputError, UsageError
 from penstock.executors.base import Executor, Outcome
 from penstock.plan.graph import nearest_output
 from penstock.plan.model import Plan, Stage
 from penstock.results import Part, Reason
+from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
 
 T = TypeVar("T")
@@ -32,30 +32,6 @@ def drive(work: Coroutine[Any, Any, R]) -> R:
         return result
     work.close()
     raise RuntimeError("an executor waited where it must not")
-
-
-class History(Protocol):
-    """What earlier runs of this project left behind to explain this one."""
-
-    def last_key(self, stage: str) -> str | None:
-        """The key that a stage's last result had."""
-        ...
-
-    def set_last_key(self, stage: str, key: str, run_id: str) -> None:
-        """Remember the key of a stage's result."""
-        ...
-
-    def key_document(self, key: str) -> Mapping[str, object] | None:
-        """What a key is the digest of, if it is still known."""
-        ...
-
-    def put_key_document(self, document: Document) -> None:
-        """Keep what a key is the digest of."""
-        ...
-
-    def manifest(self, digest: str) -> bytes | None:
-        """A directory's manifest, if it is still known."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +86,12 @@ class Walk(Generic[T]):
         hit = None
         if stage.cache and stage.name not in self.force:
             hit = await self.executor.recall(key)
-        reason = self._reason(stage, key, document, hit)
+        if hit is not None:
+            reason = why_not(stage, key, hit.made_at, self.history)
+        elif stage.name in self.force:
+            reason = Reason(code="forced", sentence="--force")
+        else:
+            reason = why(stage, key, document, self.history)
         return Standing(
             stage=stage, tree=tree, parts=parts, document=document, key=key, reason=reason, hit=hit
         )
@@ -133,38 +114,6 @@ class Walk(Generic[T]):
                 where=f"{self.plan.pipeline_file}:{stage.line}: stage {stage.name!r}",
                 notes=(*hint, *error.notes),
             ) from None
-
-    def _reason(self, stage: Stage, key: str, document: Document, hit: Outcome[T] | None) -> Reason:
-        last = self.history.last_key(stage.name)
-        if hit is not None:
-            if key == last or last is None:
-                return Reason(code="unchanged", sentence=f"nothing that it reads changed since {hit.made_at}")
-            sentence = f"the store has a result for exactly these inputs, made {hit.made_at}"
-            return Reason(code="known", sentence=sentence)
-        if stage.name in self.force:
-            return Reason(code="forced", sentence="--force")
-        if not stage.cache:
-            return Reason(code="no-cache", sentence="declared with `cache: false`, so it always runs")
-        if last is None:
-            return Reason(code="first-run", sentence="no earlier result")
-        if last == key:
-            return Reason(code="evicted", sentence="its result is no longer in the store")
-        return self._changed(last, document)
-
-    def _changed(self, last: str, document: Document) -> Reason:
-        before = self.history.key_document(last)
-        if before is None:
-            return Reason(
-                code="changed", sentence="what it reads changed; the earlier key is no longer known"
-            )
-        changes = compare(before, document, self.history.manifest)
-        if not changes:  # a key version that this Penstock does not know: nothing visible differs
-            return Reason(code="changed", sentence="its key changed")
-        first, more = changes[0], len(changes) - 1
-        how = "appeared" if first.before is None else "is gone" if first.after is None else "changed"
-        subject = first.name if first.what == "input" else f"{first.what} {first.name}"
-        sentence = f"{subject} {how}" + (f", and {more} more" if more else "")
-        return Reason(code="changed", sentence=sentence, changes=changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

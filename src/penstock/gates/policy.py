@@ -1,0 +1,71 @@
+"""All the gates of a plan, in order, and what their verdicts mean for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from penstock.errors import EXIT_GATE_FAILED, EXIT_GATE_INCONCLUSIVE, EXIT_OK
+from penstock.gates.base import Exhibit, gate
+from penstock.plan.model import GateSpec, Plan
+from penstock.results import GateResult, Verdict
+
+Fetch = Callable[[str, str], "Exhibit | str"]
+"""The output of a stage at a path, or the reason why there is none."""
+
+
+def decide(plan: Plan, fetch: Fetch) -> Iterator[GateResult]:
+    """The verdicts in the order of the pipeline file.
+
+    The first required gate that does not pass ends it: what follows is `skip`, since nothing that it could
+    say would let the model through.
+    """
+    stopped_by: str | None = None
+    for spec in plan.gates:
+        if stopped_by is not None:
+            yield _skip(spec, f"gate {stopped_by!r} did not pass")
+            continue
+        verdict = _judge(spec, fetch)
+        yield verdict
+        if spec.required and stops(verdict, plan.on_inconclusive):
+            stopped_by = spec.name
+
+
+def stops(result: GateResult, on_inconclusive: str) -> bool:
+    """Whether a required gate's verdict keeps the model from being published."""
+    match result.verdict:
+        case Verdict.PASS:
+            return False
+        case Verdict.FAIL | Verdict.SKIP:
+            return True
+        case Verdict.INCONCLUSIVE:
+            return on_inconclusive == "fail"
+
+
+def exit_code(results: tuple[GateResult, ...], on_inconclusive: str) -> int:
+    """What the verdicts make the command end with; skipped gates follow from something else."""
+    stopping = [each.verdict for each in results if each.required and stops(each, on_inconclusive)]
+    if Verdict.FAIL in stopping:
+        return EXIT_GATE_FAILED
+    if Verdict.INCONCLUSIVE in stopping:
+        return EXIT_GATE_INCONCLUSIVE
+    return EXIT_OK
+
+
+def _judge(spec: GateSpec, fetch: Fetch) -> GateResult:
+    exhibits: dict[str, Exhibit] = {}
+    for stage, path in spec.reads:
+        found = fetch(stage, path)
+        if isinstance(found, str):
+            return _skip(spec, found)
+        exhibits[path] = found
+    return gate(spec.gate)(spec, exhibits)
+
+
+def _skip(spec: GateSpec, sentence: str) -> GateResult:
+    return GateResult(
+        gate=spec.gate,
+        name=spec.name,
+        required=spec.required,
+        verdict=Verdict.SKIP,
+        sentence=sentence,
+    )

@@ -1,0 +1,201 @@
+"""Run what must run: as many stages at once as there are jobs, each as soon as its inputs are there."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from penstock.errors import CorruptError, Interrupted, PenstockError
+from penstock.executors.base import Outcome, Request
+from penstock.plan.model import Stage
+from penstock.report.observer import Observer
+from penstock.results import Reason, StageResult, StageState
+from penstock.runner.assess import Standing, Walk
+
+T = TypeVar("T")
+
+
+def stage_result(
+    stage: Stage, state: StageState, reason: Reason, standing: Standing[T] | None = None
+) -> StageResult:
+    """A stage's result with what its plan and standing say; outputs and attempts are for the caller."""
+    return StageResult(
+        name=stage.name,
+        state=state,
+        reason=reason,
+        run=stage.run,
+        uses=stage.uses,
+        needs=stage.needs,
+        key=standing.key if standing else None,
+        inputs=standing.parts if standing else (),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution(Generic[T]):
+    """The part of a run that needs an event loop.
+
+    Attributes:
+        results: Of every stage that has ended, by name.
+        error: What stopped the run, if it was no stage.
+    """
+
+    walk: Walk[T]
+    observer: Observer
+    root: Path
+    run_id: str
+    secrets: Mapping[str, bytes]
+    jobs: int
+    keep_going: bool
+    results: dict[str, StageResult] = field(default_factory=dict)
+    error: PenstockError | None = None
+    _finished: dict[str, anyio.Event] = field(default_factory=dict)
+    _group: TaskGroup | None = None
+    _failed: str | None = None
+
+    async def run(self, stages: tuple[Stage, ...]) -> None:
+        """Run these stages; `walk.outcomes` knows the results of all others that they read.
+
+        Raises:
+            PenstockError: The run could not go on: an executor failed, an input vanished.
+            Interrupted: A signal stopped it; every stage has a result all the same.
+        """
+        self._finished = {stage.name: anyio.Event() for stage in stages}
+        slots = anyio.CapacityLimiter(self.jobs)
+        async with anyio.create_task_group() as signals:
+            signals.start_soon(self._watch_signals)
+            async with anyio.create_task_group() as self._group:
+                for stage in stages:
+                    self._group.start_soon(self._stage, stage, slots)
+            signals.cancel_scope.cancel()
+        for stage in stages:
+            if stage.name not in self.results:
+                self._end(stage_result(stage, StageState.SKIPPED, self._stopped()))
+        if self.error is not None:
+            raise self.error
+
+    async def _watch_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async for number in received:
+                self._stop(Interrupted(int(number)))
+
+    def _stop(self, error: PenstockError) -> None:
+        if self.error is None:
+            self.error = error
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+
+    def _stopped(self) -> Reason:
+        if self._failed is not None:
+            return Reason(code="stopped", sentence=f"stage {self._failed!r} failed first")
+        return Reason(code="stopped", sentence="the run was stopped before it began")
+
+    async def _stage(self, stage: Stage, slots: anyio.CapacityLimiter) -> None:
+        for name in stage.needs:
+            if name in self._finished:
+                await self._finished[name].wait()
+            if name not in self.walk.outcomes:
+                reason = Reason(code="upstream-failed", sentence=f"it needs stage {name!r}")
+                self._end(stage_result(stage, StageState.SKIPPED, reason))
+                return
+        async with slots:
+            try:
+                self._end(await self._fulfil(stage))
+            except PenstockError as error:
+                # not raised here: a task group would wrap it, and one message is enough
+                self._stop(error)
+
+    def _end(self, result: StageResult) -> None:
+        self.results[result.name] = result
+        self._finished[result.name].set()
+        self.observer.stage_finished(result)
+        if result.state in (StageState.FAILED, StageState.TIMED_OUT) and not self.keep_going:
+            self._failed = self._failed or result.name
+            if self._group is not None:
+                self._group.cancel_scope.cancel()
+
+    async def _fulfil(self, stage: Stage) -> StageResult:
+        began = time.monotonic()
+        standing = await self.walk.inspect(stage)
+        self.walk.history.put_key_document(standing.document)
+        try:
+            async with self.walk.executor.flight(standing.key):
+                # another process may have made the result while this one waited
+                hit = standing.hit
+                if hit is None and stage.cache and stage.name not in self.walk.force:
+                    hit = await self.walk.executor.recall(standing.key)
+                if hit is not None and await self.place(stage, hit):
+                    reason = standing.reason
+                    if standing.hit is None:
+                        reason = Reason(code="known", sentence="another run made its result meanwhile")
+                    result = stage_result(stage, StageState.CACHED, reason, standing)
+                    outcome = hit
+                else:
+                    result, outcome = await self._attempts(standing)
+        except anyio.get_cancelled_exc_class():
+            result = stage_result(stage, StageState.INTERRUPTED, self._stopped_midway(), standing)
+            self._end(replace(result, wall_s=time.monotonic() - began))
+            raise
+        return replace(
+            result,
+            wall_s=time.monotonic() - began,
+            attempts=outcome.attempts,
+            outputs=outcome.parts,
+            made_at=outcome.made_at,
+        )
+
+    def _stopped_midway(self) -> Reason:
+        if self._failed is not None:
+            return Reason(code="stopped", sentence=f"ended because stage {self._failed!r} failed")
+        return Reason(code="stopped", sentence="ended because the run was stopped")
+
+    async def place(self, stage: Stage, outcome: Outcome[T]) -> bool:
+        """Put a stored outcome where it belongs; False if it turned out to be damaged."""
+        if outcome.tree is None:  # pragma: no cover - only successes are stored
+            return False
+        try:
+            await self.walk.executor.export(outcome.tree, self.root)
+        except CorruptError as error:
+            self.observer.note(f"stage {stage.name!r}: {error}; it runs again")
+            return False
+        self._succeeded(stage, outcome)
+        return True
+
+    def _succeeded(self, stage: Stage, outcome: Outcome[T]) -> None:
+        self.walk.outcomes[stage.name] = outcome
+
+    async def _attempts(self, standing: Standing[T]) -> tuple[StageResult, Outcome[T]]:
+        stage = standing.stage
+        self.observer.stage_started(stage.name, standing.reason.sentence)
+        secrets = {name: self.secrets[name] for name in stage.secrets}
+        request = Request(
+            stage=stage,
+            tree=standing.tree,
+            parts=standing.parts,
+            key=standing.key,
+            key_document=standing.document,
+            secrets=secrets,
+            emit=lambda text: self.observer.stage_output(stage.name, text),
+        )
+        left = stage.retries
+        while True:
+            outcome = await self.walk.executor.run(request)
+            if outcome.tree is not None:
+                await self.walk.executor.export(outcome.tree, self.root)
+                self._succeeded(stage, outcome)
+                self.walk.history.set_last_key(stage.name, standing.key, self.run_id)
+                return stage_result(stage, StageState.RAN, standing.reason, standing), outcome
+            if not left:
+                break
+            self.observer.attempt_failed(stage.name, outcome.attempts[-1], left)
+            request = replace(request, earlier=outcome.attempts)
+            left -= 1
+        state = StageState.TIMED_OUT if outcome.timed_out else StageState.FAILED
+        return stage_result(stage, state, standing.reason, standing), outcome
