@@ -11,7 +11,7 @@ from penstock.errors import InputError, UsageError
 from penstock.executors.base import Executor, Outcome
 from penstock.plan.graph import nearest_output
 from penstock.plan.model import Plan, Stage
-from penstock.results import Part, Reason
+from penstock.results import Part, Reason, StageResult, StageState
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
 
@@ -49,6 +49,22 @@ class Standing(Generic[T]):
     key: str
     reason: Reason
     hit: Outcome[T] | None = None
+
+
+def stage_result(
+    stage: Stage, state: StageState, reason: Reason, standing: Standing[T] | None = None
+) -> StageResult:
+    """A stage's result with what its plan and standing say; outputs and attempts are for the caller."""
+    return StageResult(
+        name=stage.name,
+        state=state,
+        reason=reason,
+        run=stage.run,
+        uses=stage.uses,
+        needs=stage.needs,
+        key=standing.key if standing else None,
+        inputs=standing.parts if standing else (),
+    )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,25 +17,9 @@ from penstock.executors.base import Outcome, Request
 from penstock.plan.model import Stage
 from penstock.report.observer import Observer
 from penstock.results import Reason, StageResult, StageState
-from penstock.runner.assess import Standing, Walk
+from penstock.runner.assess import Standing, Walk, stage_result
 
 T = TypeVar("T")
-
-
-def stage_result(
-    stage: Stage, state: StageState, reason: Reason, standing: Standing[T] | None = None
-) -> StageResult:
-    """A stage's result with what its plan and standing say; outputs and attempts are for the caller."""
-    return StageResult(
-        name=stage.name,
-        state=state,
-        reason=reason,
-        run=stage.run,
-        uses=stage.uses,
-        needs=stage.needs,
-        key=standing.key if standing else None,
-        inputs=standing.parts if standing else (),
-    )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,0 +1,48 @@
+"""What a run is called, and what the command ends with."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from penstock.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_STAGE_FAILED,
+    EXIT_TERMINATED,
+    EXIT_TIMEOUT,
+    EXIT_UNAVAILABLE,
+    Interrupted,
+)
+from penstock.gates import policy
+from penstock.results import PublicationState, RunReport, StageState
+
+_SIGTERM = 15
+
+
+def now() -> str:
+    """This moment, ISO 8601 in UTC to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def new_run_id() -> str:
+    """A name for a run: sorts by time, and two runs of one second differ."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(3).hex()}"
+
+
+def exit_code(report: RunReport, on_inconclusive: str, interrupted: Interrupted | None = None) -> int:
+    """What the command ends with: an interruption, else failed stages, gates, publications, in this order.
+
+    Gates that a selection of stages left without evidence are skipped, which fails nothing.
+    """
+    if interrupted is not None:
+        return EXIT_TERMINATED if interrupted.signal_number == _SIGTERM else EXIT_INTERRUPTED
+    states = {stage.state for stage in report.stages}
+    if StageState.FAILED in states:
+        return EXIT_STAGE_FAILED
+    if StageState.TIMED_OUT in states:
+        return EXIT_TIMEOUT
+    code = policy.exit_code(report.gates, on_inconclusive)
+    if code == EXIT_OK and any(each.state is PublicationState.FAILED for each in report.publications):
+        return EXIT_UNAVAILABLE
+    return code

@@ -1,0 +1,265 @@
+"""A whole run: assess, execute, judge, publish, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import penstock
+from penstock import digest
+from penstock.errors import EXIT_OK, CorruptError, Interrupted, StoreError
+from penstock.executors.base import Executor
+from penstock.gates import policy
+from penstock.gates.base import Exhibit
+from penstock.plan.model import Plan
+from penstock.publish import archive
+from penstock.report.observer import Observer
+from penstock.results import (
+    GateResult,
+    Publication,
+    PublicationState,
+    Reason,
+    RunReport,
+    StageResult,
+    StageState,
+)
+from penstock.revision import Revision
+from penstock.runner.assess import Assessment, Walk, assess, drive, stage_result
+from penstock.runner.conclude import exit_code, new_run_id, now
+from penstock.runner.reasons import History
+from penstock.runner.secrets import load_secrets
+from penstock.runner.selection import Selection
+
+T = TypeVar("T")
+
+_DONE = (StageState.RAN, StageState.CACHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says of a run.
+
+    Attributes:
+        force: Run every chosen stage, whatever the store has.
+        jobs: Stages at a time, at least 1.
+        keep_going: After a failure, go on with all that does not need what failed.
+        environ: Where secrets are looked up.
+    """
+
+    selection: Selection
+    force: bool = False
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    keep_going: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run(Generic[T]):
+    """One run of a plan; `report` does it all.
+
+    Attributes:
+        root: Where outputs are put; `.penstock` below it holds what runs leave behind.
+    """
+
+    plan: Plan
+    executor: Executor[T]
+    history: History
+    observer: Observer
+    root: Path
+    options: Options
+    run_id: str = field(default_factory=new_run_id)
+    _began: float = field(default_factory=time.monotonic)
+    _started_at: str = field(default_factory=now)
+    _results: dict[str, StageResult] = field(default_factory=dict)
+
+    def report(self) -> RunReport:
+        """Do the run.
+
+        Raises:
+            PenstockError: There is nothing that could be reported: a wrong input, an executor that failed.
+        """
+        revision = Revision(self.root)
+        walk = Walk(
+            plan=self.plan,
+            executor=self.executor,
+            history=self.history,
+            force=self.options.selection.chosen if self.options.force else frozenset(),
+        )
+        try:
+            assessment = drive(assess(walk, self.options.selection))
+            self.observer.run_started(tuple(self._chosen()), self.options.jobs)
+            self._reuse(walk, assessment)
+            interrupted = self._execute(walk)
+            report = self._draft(revision.answer(), interrupted)
+            if interrupted is None:
+                report = replace(report, gates=self._judge(walk))
+                report = replace(report, publications=self._publish(walk, report))
+        finally:
+            self.history.close()
+        code = exit_code(report, self.plan.on_inconclusive, interrupted)
+        return replace(report, exit_code=code, wall_s=time.monotonic() - self._began)
+
+    def _chosen(self) -> Iterator[str]:
+        return (stage.name for stage in self.plan.stages if stage.name in self.options.selection.chosen)
+
+    def _reuse(self, walk: Walk[T], assessment: Assessment[T]) -> None:
+        """Put the stored results where they belong; a damaged one must run after all."""
+        for stage in self.plan.stages:
+            standing = assessment.standings.get(stage.name)
+            hit = standing.hit if standing else None
+            if standing is None or hit is None or hit.tree is None:
+                continue
+            if any(name not in walk.outcomes for name in stage.needs):
+                walk.outcomes.pop(stage.name)  # what it reads is made anew, so its key may differ
+                continue
+            began = time.monotonic()
+            if stage.name in self.options.selection.chosen:
+                try:
+                    drive(self.executor.export(hit.tree, self.root))
+                except CorruptError as error:
+                    self.observer.note(f"stage {stage.name!r}: {error}; it runs again")
+                    walk.outcomes.pop(stage.name)
+                    continue
+                self.history.set_last_key(stage.name, standing.key, self.run_id)
+                self._record(
+                    replace(
+                        stage_result(stage, StageState.CACHED, standing.reason, standing),
+                        attempts=hit.attempts,
+                        outputs=hit.parts,
+                        made_at=hit.made_at,
+                        wall_s=time.monotonic() - began,
+                    )
+                )
+
+    def _record(self, result: StageResult) -> None:
+        self._results[result.name] = result
+        self.observer.stage_finished(result)
+
+    def _execute(self, walk: Walk[T]) -> Interrupted | None:
+        chosen = [stage for stage in self.plan.stages if stage.name in self.options.selection.chosen]
+        pending = tuple(stage for stage in chosen if stage.name not in walk.outcomes)
+        if not pending:
+            return None
+        drive(
+            self.executor.reserve([output.path for stage in pending for output in stage.outputs], self.root)
+        )
+        secrets = load_secrets(self.plan, pending, self.options.environ, self.root)
+        import anyio
+
+        from penstock.runner.execute import Execution
+
+        execution = Execution(
+            walk=walk,
+            observer=self.observer,
+            root=self.root,
+            run_id=self.run_id,
+            secrets=secrets,
+            jobs=self.options.jobs,
+            keep_going=self.options.keep_going,
+            results=self._results,
+        )
+        try:
+            anyio.run(execution.run, pending)
+        except Interrupted as stop:
+            return stop
+        return None
+
+    def _judge(self, walk: Walk[T]) -> tuple[GateResult, ...]:
+        def fetch(stage: str, path: str) -> Exhibit | str:
+            outcome = walk.outcomes.get(stage)
+            if outcome is None or outcome.tree is None:
+                return f"stage {stage!r} has no result in this run"
+            content = drive(self.executor.read(outcome.tree, path))
+            return Exhibit(path, content, digest.of_bytes(content))
+
+        results = []
+        for result in policy.decide(self.plan, fetch):
+            self.observer.gate_decided(result)
+            results.append(result)
+        return tuple(results)
+
+    def _publish(self, walk: Walk[T], report: RunReport) -> tuple[Publication, ...]:
+        if self.plan.archive is None:
+            return ()
+        blocked = self._blocked(report)
+        if blocked:
+            publication = Publication(kind="archive", state=PublicationState.SKIPPED, sentence=blocked)
+        else:
+            try:
+                publication = self._archive(walk, report)
+            except (CorruptError, StoreError) as error:
+                publication = Publication(kind="archive", state=PublicationState.FAILED, sentence=str(error))
+        self.observer.published(publication)
+        return (publication,)
+
+    def _blocked(self, report: RunReport) -> str | None:
+        open_stages = [stage.name for stage in report.stages if stage.state not in _DONE]
+        if open_stages:
+            return f"stage {open_stages[0]!r} has no result in this run"
+        for gate in report.gates:
+            if gate.required and policy.stops(gate, self.plan.on_inconclusive):
+                return f"gate {gate.name!r} did not pass"
+        return None
+
+    def _archive(self, walk: Walk[T], report: RunReport) -> Publication:
+        spec = self.plan.archive
+        assert spec is not None  # noqa: S101 - `_publish` asked
+        trees = []
+        for stage, path in spec.contents:
+            tree = walk.outcomes[stage].tree
+            assert tree is not None  # noqa: S101 - every stage is done
+            trees.append(drive(self.executor.select(tree, path)))
+        tree = drive(self.executor.merge(trees))
+        contents = archive.contents(report, drive(self.executor.parts(tree)))
+        target = f"{spec.path}/{contents.name}"
+        known = self.history.intact(target)
+        state, sentence = PublicationState.UNCHANGED, "the same as before"
+        if known is None:
+            state, sentence = PublicationState.WRITTEN, f"{len(contents.parts)} outputs, run and manifest"
+            staging = self.root / ".penstock" / "tmp" / f"archive-{self.run_id}"
+            try:
+                drive(self.executor.export(tree, staging))
+                known = archive.write(contents, staging, self.root / target)
+            finally:
+                import shutil
+
+                shutil.rmtree(staging, ignore_errors=True)
+            self.history.set_written(target, known)
+        return Publication(
+            kind="archive",
+            state=state,
+            sentence=sentence,
+            target=target,
+            digest=known,
+            size_bytes=(self.root / target).stat().st_size,
+        )
+
+    def _draft(self, commit: str | None, interrupted: Interrupted | None) -> RunReport:
+        return RunReport(
+            penstock=penstock.__version__,
+            run_id=self.run_id,
+            pipeline=self.plan.name,
+            pipeline_file=self.plan.pipeline_file,
+            plan=self.plan.digest,
+            profile=self.plan.profile,
+            commit=commit,
+            executor=self.executor.name,
+            started_at=self._started_at,
+            wall_s=0.0,
+            exit_code=EXIT_OK,
+            stages=tuple(self._stage_results(interrupted)),
+            gates=(),
+            publications=(),
+            params=self.plan.params,
+        )
+
+    def _stage_results(self, interrupted: Interrupted | None) -> Iterator[StageResult]:
+        reason = Reason(code="not-selected", sentence="not selected on the command line")
+        if interrupted is not None:
+            reason = Reason(code="stopped", sentence="the run was stopped before it began")
+        for stage in self.plan.stages:
+            yield self._results.get(stage.name) or stage_result(stage, StageState.SKIPPED, reason)
