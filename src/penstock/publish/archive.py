@@ -1,4 +1,4 @@
-"""`publish: archive`: the outputs that were judged, the run that judged them, and their digests in a tar file.
+"""`publish: archive`: the outputs that were judged, the run that judged them and their digests, in a tar file.
 
 The same inputs give the same bytes, on any machine: entries are sorted, owned by nobody and dated 1980, the
 run is stored without what differs from one run to the next (times, the run's id, the commit), and nothing is

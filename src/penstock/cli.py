@@ -1,0 +1,99 @@
+"""The command `penstock`: arguments, the one place that catches errors, and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from penstock.errors import EXIT_INTERRUPTED, EXIT_USAGE, PenstockError
+
+COMMANDS = {
+    "run": "run the pipeline: what changed, and what follows from it",
+    "plan": "show the stages with their keys, and which of them would run",
+    "explain": "say why a stage ran, or why it did not have to",
+    "init": "write a pipeline file for this repository",
+    "doctor": "say what is here and what is missing, for which executor, and how to get it",
+    "cache": "look at, check or shrink the store of results",
+    "schema": "print the JSON schema of the pipeline file or of run.json",
+    "version": "print the version",
+}
+
+EPILOG = """\
+exit codes:
+  0    everything passed
+  1    a stage failed
+  2    the pipeline file or the command line is wrong
+  3    a required gate failed
+  4    a required gate was inconclusive
+  5    an executor, the store or a service could not be reached
+  124  a stage ran out of time
+  130  interrupted (143: terminated)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives its exit code and shows no traceback for anything a user can cause."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options = _parse(arguments)
+        code: int = import_module(f"penstock.commands.{options.command}").run(options)
+        sys.stdout.flush()
+    except PenstockError as error:
+        print(f"penstock: {_shown(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("penstock: interrupted; what had finished is kept, run again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # whoever read the output has enough of it; Python must not complain when it closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    # only the chosen command's arguments are described: its module is the only one that is imported
+    chosen = next((each for each in arguments if not each.startswith("-")), None)
+    parser = argparse.ArgumentParser(
+        prog="penstock",
+        description="One gated machine-learning pipeline, the same on a laptop and in CI.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="store_const", const="version", dest="command", help="print the version"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, sentence in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=sentence, description=sentence[0].upper() + sentence[1:] + "."
+        )
+        command.allow_abbrev = False
+        if name == chosen:
+            import_module(f"penstock.commands.{name}").add(command)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        raise SystemExit(EXIT_USAGE)
+    return options
+
+
+def _shown(text: str) -> str:
+    """Text for a terminal: a name from outside cannot move the cursor or hide what follows."""
+    return (
+        "".join(
+            sign
+            if sign.isprintable() or sign == "\n"
+            else sign.encode("unicode_escape", "backslashreplace").decode()
+            for sign in text
+        )
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

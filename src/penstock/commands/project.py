@@ -1,0 +1,121 @@
+"""What every command on a pipeline needs: the pipeline's file, its plan, and the store."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.cache.history import LocalHistory
+from penstock.cache.stat_index import StatIndex
+from penstock.cache.store import Store
+from penstock.errors import UsageError
+from penstock.executors.local import LocalExecutor
+from penstock.plan.compiled import Overlay, load_plan
+from penstock.plan.model import Plan
+from penstock.report.observer import Observer
+
+DEFAULT_PIPELINE = Path("pipelines/default.yaml")
+STATE = ".penstock"
+
+
+def add_pipeline(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which pipeline, and what is laid over it."""
+    parser.add_argument(
+        "-f",
+        "--pipeline",
+        metavar="FILE",
+        type=Path,
+        help="the pipeline file (default: pipelines/default.yaml here or in a directory above)",
+    )
+    parser.add_argument("--profile", metavar="NAME", help="lay this profile of the file over it")
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help="set a parameter, such as train.epochs=3; may be given again",
+    )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """The arguments that choose stages."""
+    group = parser.add_argument_group("which stages")
+    for name, sentence in (
+        ("only", "exactly this stage"),
+        ("until", "this stage and all that it needs"),
+        ("from", "this stage and all that needs it"),
+    ):
+        group.add_argument(
+            f"--{name}", metavar="STAGE", action="append", default=[], dest=f"stages_{name}", help=sentence
+        )
+    group.add_argument("--force", action="store_true", help="run them although their results are there")
+
+
+def find_pipeline(given: Path | None) -> Path:
+    """The pipeline file that is meant.
+
+    Raises:
+        UsageError: There is none.
+    """
+    given = given or (Path(os.environ["PENSTOCK_PIPELINE"]) if os.environ.get("PENSTOCK_PIPELINE") else None)
+    if given is not None:
+        if not given.is_file():
+            raise UsageError("there is no such pipeline file", where=str(given))
+        return given
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / DEFAULT_PIPELINE).is_file():
+            return folder / DEFAULT_PIPELINE
+    raise UsageError(
+        f"there is no {DEFAULT_PIPELINE} here or in a directory above",
+        where=str(here),
+        notes=("write one with `penstock init`, or name one with `--pipeline FILE`",),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A pipeline, opened.
+
+    Attributes:
+        root: What the paths in the pipeline file are relative to.
+    """
+
+    root: Path
+    plan: Plan
+    store: Store
+    index: StatIndex
+    history: LocalHistory
+    executor: LocalExecutor
+
+
+def open_project(options: argparse.Namespace, observer: Observer | None = None) -> Project:
+    """Load the plan and open the store that the command line means.
+
+    Raises:
+        PipelineError: The pipeline file is wrong.
+        StoreError: The store cannot be used.
+    """
+    root, plan = load_plan(
+        find_pipeline(options.pipeline),
+        Overlay(
+            profile=options.profile or os.environ.get("PENSTOCK_PROFILE") or None,
+            sets=tuple(options.sets),
+            environ=os.environ,
+        ),
+    )
+    store = Store.default(os.environ)
+    index = StatIndex(root, root / STATE / "state.sqlite", plan.ignore)
+    executor = LocalExecutor(
+        root=root,
+        store=store,
+        index=index,
+        overwrite=getattr(options, "overwrite", False),
+        observer=observer,
+    )
+    return Project(
+        root=root, plan=plan, store=store, index=index, history=LocalHistory(store, index), executor=executor
+    )

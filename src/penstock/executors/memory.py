@@ -1,0 +1,217 @@
+"""An executor whose trees live in memory: for tests of what drives executors, and as the smallest example.
+
+Commands are real processes in a temporary directory; nothing is isolated, kept between processes or masked.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from penstock import digest
+from penstock.errors import ConflictError, InputError
+from penstock.executors.base import Outcome, Request
+from penstock.plan.model import Environment
+from penstock.results import Attempt, Part, PartKind, Usage
+
+Files = dict[str, tuple[bytes, bool]]
+"""Path → content and whether it is executable."""
+
+Tree = Mapping[str, Files]
+"""Declared path → the files below it, or, under the name `""`, the one file that it is."""
+
+
+class MemoryExecutor:
+    """Runs stages over trees in memory.
+
+    Args:
+        files: The source, path → content.
+        store: Shared by executors that should know each other's results.
+    """
+
+    name = "memory"
+
+    def __init__(self, files: Mapping[str, bytes], store: dict[str, Outcome[Tree]] | None = None) -> None:
+        self.files: Files = {path: (content, False) for path, content in files.items()}
+        self.store = {} if store is None else store
+        self.exported: dict[str, Files] = {}
+        self.ran: list[str] = []
+        self._locks: dict[str, anyio.Lock] = {}
+
+    async def identity(self, environment: Environment) -> Mapping[str, str]:
+        return {"python": environment.python} if environment.python else {}
+
+    async def source(self, paths: Sequence[str], outputs: Sequence[str]) -> Tree:
+        tree: dict[str, Files] = {}
+        for path in paths:
+            found = _below(self.files, path, outputs)
+            above = any(output.startswith(f"{path}/") for output in outputs)
+            if not found and not above:
+                raise InputError(f"input {path!r} is produced by no stage and is not a file", path=path)
+            if found:
+                tree[path] = found
+        return tree
+
+    async def select(self, tree: Tree, path: str) -> Tree:
+        for declared, files in tree.items():
+            if declared == path:
+                return {path: files}
+            if path.startswith(f"{declared}/"):
+                found = _below(files, path[len(declared) + 1 :], ())
+                if found:
+                    return {path: found}
+        raise InputError(f"nothing is at {path!r}", path=path)
+
+    async def merge(self, trees: Sequence[Tree]) -> Tree:
+        return {path: files for tree in trees for path, files in tree.items()}
+
+    async def parts(self, tree: Tree) -> tuple[Part, ...]:
+        return tuple(_part(path, tree[path]) for path in sorted(tree))
+
+    async def read(self, tree: Tree, path: str) -> bytes:
+        files = (await self.select(tree, path))[path]
+        if "" not in files:
+            raise InputError(f"{path!r} is not a file", path=path)
+        return files[""][0]
+
+    async def recall(self, key: str) -> Outcome[Tree] | None:
+        return self.store.get(key)
+
+    def flight(self, key: str) -> AbstractAsyncContextManager[None]:
+        @asynccontextmanager
+        async def locked() -> AsyncIterator[None]:
+            async with self._locks.setdefault(key, anyio.Lock()):
+                yield
+
+        return locked()
+
+    async def run(self, request: Request[Tree]) -> Outcome[Tree]:
+        self.ran.append(request.stage.name)
+        with tempfile.TemporaryDirectory(prefix="penstock-memory-") as folder:
+            workspace = Path(folder)
+            _write(request.tree, workspace)
+            for path, text in request.stage.files:
+                _write_file(workspace / path, text.encode(), executable=False)
+            for output in request.stage.outputs:
+                (workspace / output.path).parent.mkdir(parents=True, exist_ok=True)
+            exit_code, log, wall_s = await _shell(request, workspace)
+            timed_out = exit_code is None
+            problem, tree = _collect(request, workspace, exit_code)
+        attempt = Attempt(
+            number=len(request.earlier) + 1,
+            exit_code=124 if exit_code is None else exit_code,
+            usage=Usage(wall_s=wall_s, cpu_s=0.0, peak_memory_bytes=0),
+            log=log,
+            problem=problem,
+        )
+        outcome = Outcome(
+            attempts=(*request.earlier, attempt),
+            made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            tree=tree,
+            parts=await self.parts(tree) if tree is not None else (),
+            problem=problem,
+            timed_out=timed_out,
+        )
+        if tree is not None:
+            self.store[request.key] = outcome
+        return outcome
+
+    async def reserve(self, paths: Sequence[str], destination: Path) -> None:
+        for path in paths:
+            if _below(self.files, path, ()):
+                raise ConflictError(f"{path!r} was not written by Penstock")
+
+    async def export(self, tree: Tree, destination: Path) -> None:
+        self.exported.update(tree)
+
+
+def _below(files: Files, path: str, outputs: Sequence[str]) -> Files:
+    kept = {
+        name: content
+        for name, content in files.items()
+        if not any(name == output or name.startswith(f"{output}/") for output in outputs)
+    }
+    if path in kept:
+        return {"": kept[path]}
+    if any(sign in path for sign in "*?["):
+        return {name: content for name, content in kept.items() if fnmatch.fnmatchcase(name, path)}
+    return {name[len(path) + 1 :]: kept[name] for name in kept if name.startswith(f"{path}/")}
+
+
+def _part(path: str, files: Files) -> Part:
+    size = sum(len(content) for content, _ in files.values())
+    if "" in files:
+        content, executable = files[""]
+        kind = PartKind.EXECUTABLE if executable else PartKind.FILE
+        return Part(path, kind, digest.of_bytes(content), size, 1)
+    entries = [
+        digest.Entry(
+            digest.EXECUTABLE if executable else digest.FILE,
+            len(content),
+            name.encode(),
+            digest.of_bytes(content).removeprefix(digest.PREFIX).encode(),
+        )
+        for name, (content, executable) in files.items()
+    ]
+    manifest = digest.encode_manifest(entries)
+    return Part(path, PartKind.DIRECTORY, digest.of_bytes(manifest), size, len(files))
+
+
+def _write(tree: Tree, workspace: Path) -> None:
+    for path, files in tree.items():
+        top = workspace if any(sign in path for sign in "*?[") else workspace / path
+        for name, (content, executable) in files.items():
+            _write_file(top / name if name else top, content, executable=executable)
+
+
+def _write_file(path: Path, content: bytes, *, executable: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o755 if executable else 0o644)
+
+
+async def _shell(request: Request[Tree], workspace: Path) -> tuple[int | None, str, float]:
+    stage = request.stage
+    env = {"PATH": os.defpath, **dict(stage.variables)}
+    env |= {name: value.decode() for name, value in request.secrets.items()}
+    began = time.monotonic()
+    exit_code, log = None, ""
+    with anyio.move_on_after(stage.timeout_s):
+        done = await anyio.run_process(
+            ["/bin/sh", "-euc", stage.run], cwd=workspace, env=env, check=False, stderr=-2
+        )
+        exit_code, log = done.returncode, done.stdout.decode("utf-8", "replace")
+        request.emit(log)
+    if exit_code is not None and exit_code < 0:
+        exit_code = 128 - exit_code
+    return exit_code, log, time.monotonic() - began
+
+
+def _collect(
+    request: Request[Tree], workspace: Path, exit_code: int | None
+) -> tuple[str | None, Tree | None]:
+    if exit_code is None:
+        return "timed out", None
+    if exit_code:
+        return f"exit code {exit_code}", None
+    tree: dict[str, Files] = {}
+    for output in request.stage.outputs:
+        path = workspace / output.path
+        if path.is_file():
+            tree[output.path] = {"": (path.read_bytes(), os.access(path, os.X_OK))}
+        elif path.is_dir():
+            tree[output.path] = {
+                str(file.relative_to(path)): (file.read_bytes(), os.access(file, os.X_OK))
+                for file in sorted(path.rglob("*"))
+                if file.is_file()
+            }
+        else:
+            return f"declared output {output.path!r} was not written", None
+    return None, tree
