@@ -1,0 +1,105 @@
+"""What Penstock knows of CI systems: which one it runs under, how logs are folded, where a summary goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from penstock.redact import printable
+
+
+class Provider(StrEnum):
+    """A CI system; `OTHER` for one that only says that it is one, `NONE` outside of any."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    OTHER = "other"
+    NONE = "none"
+
+    @property
+    def in_ci(self) -> bool:
+        """Whether nobody watches."""
+        return self is not Provider.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Output of a stage that is folded in a log.
+
+    Attributes:
+        title: One line.
+        body: Anything that a stage printed.
+        started_s: Seconds since the epoch.
+        ended_s: Seconds since the epoch.
+        folded: Whether it is shown closed at first, where that can be chosen.
+    """
+
+    title: str
+    body: str
+    started_s: float
+    ended_s: float
+    folded: bool = True
+
+
+def detect(environ: Mapping[str, str]) -> Provider:
+    """The CI system that set these variables."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        return Provider.GITHUB
+    if environ.get("GITLAB_CI") == "true":
+        return Provider.GITLAB
+    if environ.get("CI", "").lower() not in ("", "0", "false"):
+        return Provider.OTHER
+    return Provider.NONE
+
+
+def summary_path(environ: Mapping[str, str]) -> Path | None:
+    """The file that the CI system shows as the job's summary, if it has one."""
+    path = environ.get("GITHUB_STEP_SUMMARY", "")
+    return Path(path) if path and detect(environ) is Provider.GITHUB else None
+
+
+def fold(provider: Provider, section: Section) -> str:
+    """A section as the CI system folds it, complete lines; what a stage printed can end or start nothing."""
+    title = one_line(section.title)
+    body = printable(section.body)
+    if body and not body.endswith("\n"):
+        body += "\n"
+    match provider:
+        case Provider.GITHUB:
+            token = os.urandom(16).hex()
+            return (
+                f"::group::{_github_data(title)}\n::stop-commands::{token}\n{body}::{token}::\n::endgroup::\n"
+            )
+        case Provider.GITLAB:
+            name = f"penstock_{os.urandom(8).hex()}"
+            option = "[collapsed=true]" if section.folded else ""
+            return (
+                f"\x1b[0Ksection_start:{section.started_s:.0f}:{name}{option}\r\x1b[0K{title}\n"
+                f"{body}\x1b[0Ksection_end:{section.ended_s:.0f}:{name}\r\x1b[0K\n"
+            )
+        case Provider.OTHER | Provider.NONE:
+            return f"{title}\n" + "".join(f"  {line}\n" for line in body.splitlines())
+
+
+def error(provider: Provider, title: str, message: str) -> str:
+    """A line that the CI system shows beside the job, where it has such; empty elsewhere."""
+    if provider is not Provider.GITHUB:
+        return ""
+    data = _github_data(printable(message).strip())
+    return f"::error title={_github_property(one_line(title))}::{data}\n"
+
+
+def one_line(text: str) -> str:
+    """Printable text without line breaks."""
+    return " ".join(printable(text).split())
+
+
+def _github_data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _github_property(text: str) -> str:
+    return _github_data(text).replace(":", "%3A").replace(",", "%2C")
