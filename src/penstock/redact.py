@@ -5,7 +5,7 @@ computes from it otherwise (a cipher, a reversed string, one character per line)
 secret only to the stage that needs it.
 
 To find hundreds of forms at the speed of a log, the text is read as a row of machine words: every
-occurrence of a form that is at least 2w - 1 bytes long covers a whole word of w bytes, and that word starts at
+occurrence of a form of at least 2w - 1 bytes covers a whole word of w bytes, and that word starts at
 one of the form's first w bytes. One set of words answers for a whole block that it holds no form at all.
 """
 
