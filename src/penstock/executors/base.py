@@ -49,7 +49,7 @@ class Request(Generic[T]):
     Attributes:
         tree: Exactly what the stage may see.
         parts: What `tree` holds, as it entered the key.
-        key_document: What `key` is the digest of, kept with the result for `explain`.
+        run_id: The run that asks, kept with the result.
         secrets: Values of the secrets that the stage declared, by name.
         earlier: Attempts of this run that failed before this one.
         emit: Where output goes while the stage runs.
@@ -59,7 +59,7 @@ class Request(Generic[T]):
     tree: T
     parts: tuple[Part, ...]
     key: str
-    key_document: Mapping[str, object]
+    run_id: str
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     earlier: tuple[Attempt, ...] = ()
     emit: Emit = lambda _text: None

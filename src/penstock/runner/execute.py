@@ -164,7 +164,7 @@ class Execution(Generic[T]):
             tree=standing.tree,
             parts=standing.parts,
             key=standing.key,
-            key_document=standing.document,
+            run_id=self.run_id,
             secrets=secrets,
             emit=lambda text: self.observer.stage_output(stage.name, text),
         )

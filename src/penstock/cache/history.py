@@ -1,0 +1,64 @@
+"""What earlier runs of a project on this machine left behind: keys to compare with, and what they wrote."""
+
+from __future__ import annotations
+
+from penstock.cache.keys import Document
+from penstock.cache.stat_index import StatIndex
+from penstock.cache.store import Store
+from penstock.errors import InputError, StoreError
+
+
+class LocalHistory:
+    """The history in a project's index and the store.
+
+    A store that cannot be written costs explanations, not runs: writes that only serve them may fail.
+    """
+
+    def __init__(self, store: Store, index: StatIndex) -> None:
+        self._store = store
+        self._index = index
+
+    def last_key(self, stage: str) -> str | None:
+        """The key that a stage's last result had."""
+        return self._index.last_key(stage)
+
+    def set_last_key(self, stage: str, key: str, run_id: str) -> None:
+        """Remember the key of a stage's result."""
+        self._index.set_last_key(stage, key, run_id)
+
+    def key_document(self, key: str) -> Document | None:
+        """What a key is the digest of, if it is still known."""
+        return self._store.key_document(key)
+
+    def put_key_document(self, document: Document) -> None:
+        """Keep what a key is the digest of."""
+        try:
+            self._store.put_key_document(document)
+        except StoreError:
+            return
+
+    def manifest(self, digest: str) -> bytes | None:
+        """A directory's manifest, if it is still known."""
+        try:
+            return self._store.manifest(digest)
+        except StoreError:
+            return None
+
+    def intact(self, path: str) -> str | None:
+        """The digest of what a run wrote at a path, if that still stands there as it was written."""
+        written = self._index.placed(path)
+        if written is None:
+            return None
+        try:
+            scan = self._index.scan(path, excluding=frozenset(), output=True)
+        except InputError:
+            return None
+        return written if scan is not None and scan.part.digest == written else None
+
+    def set_written(self, path: str, digest: str) -> None:
+        """Remember that a run wrote this at a path."""
+        self._index.set_placed(path, digest)
+
+    def close(self) -> None:
+        """Keep what was remembered."""
+        self._index.commit()

@@ -1,0 +1,95 @@
+"""Where the reports of a run are kept: `.penstock/runs/<run id>/`, and the way back to the last one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from penstock.errors import StoreError, UsageError
+from penstock.report import document, junit, markdown
+from penstock.results import RunReport
+
+RUNS = Path(".penstock/runs")
+LATEST = "latest"
+KEPT_RUNS = 100
+
+
+def write(report: RunReport, runs: Path) -> Path:
+    """Write a run's `run.json`, `summary.md` and `junit.xml`; gives their folder.
+
+    Older runs than the last `KEPT_RUNS` are removed.
+
+    Raises:
+        StoreError: They cannot be written.
+    """
+    folder = runs / report.run_id
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        document.write_json(report, folder / "run.json")
+        folder.joinpath("summary.md").write_text(markdown.render(report), encoding="utf-8")
+        junit.write(report, folder / "junit.xml")
+        _point(runs, report.run_id)
+        _prune(runs)
+    except OSError as error:
+        raise StoreError(
+            f"the reports cannot be written: {error.strerror or error}",
+            where=str(folder),
+            notes=("results are kept in the store; free room and run again",),
+        ) from error
+    return folder
+
+
+def read(runs: Path, run: str) -> RunReport:
+    """The report of a run, by its id, a beginning of it that fits only one, or `latest`.
+
+    Raises:
+        UsageError: There is no such run, or its report cannot be read.
+    """
+    known = (
+        sorted(path.name for path in runs.iterdir() if path.is_dir() and not path.is_symlink())
+        if runs.is_dir()
+        else []
+    )
+    if run == LATEST:
+        fits = [os.readlink(runs / LATEST)] if (runs / LATEST).is_symlink() else known[-1:]
+    else:
+        fits = [name for name in known if name == run] or [name for name in known if name.startswith(run)]
+    if len(fits) != 1:
+        raise UsageError(
+            f"there is no run {run!r}" if not fits else f"{len(fits)} runs begin with {run!r}",
+            where=str(runs),
+            notes=(f"the last runs are {', '.join(known[-3:])}" if known else "run `penstock run` first",),
+        )
+    return document.read_json(runs / fits[0] / "run.json")
+
+
+def append_job_summary(report: RunReport, environ: Mapping[str, str]) -> None:
+    """Add the run to the job summary of a CI system that has one."""
+    from penstock.ci import detect
+
+    path = detect(environ).summary_path
+    if path is None:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(markdown.render(report))
+    except OSError:
+        return  # the summary is a convenience; the run's verdict stands without it
+
+
+def _point(runs: Path, run_id: str) -> None:
+    pointer = runs / f".{LATEST}-{os.getpid()}"
+    pointer.unlink(missing_ok=True)
+    pointer.symlink_to(run_id)
+    pointer.replace(runs / LATEST)
+
+
+def _prune(runs: Path) -> None:
+    names = sorted(entry.name for entry in os.scandir(runs) if entry.is_dir(follow_symlinks=False))
+    if len(names) <= KEPT_RUNS:
+        return
+    import shutil
+
+    for name in names[:-KEPT_RUNS]:
+        shutil.rmtree(runs / name, ignore_errors=True)
