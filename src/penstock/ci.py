@@ -11,18 +11,13 @@ from pathlib import Path
 from penstock.redact import printable
 
 
-class Provider(StrEnum):
+class System(StrEnum):
     """A CI system; `OTHER` for one that only says that it is one, `NONE` outside of any."""
 
     GITHUB = "github"
     GITLAB = "gitlab"
     OTHER = "other"
     NONE = "none"
-
-    @property
-    def in_ci(self) -> bool:
-        """Whether nobody watches."""
-        return self is not Provider.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,52 +39,62 @@ class Section:
     folded: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The CI system that Penstock runs under.
+
+    Attributes:
+        summary_path: The file that it shows as the job's summary, if it has one.
+    """
+
+    system: System
+    summary_path: Path | None = None
+
+    @property
+    def in_ci(self) -> bool:
+        """Whether nobody watches."""
+        return self.system is not System.NONE
+
+    def fold(self, section: Section) -> str:
+        """A section as this system folds it, in complete lines; no text in it can end or start anything."""
+        title = one_line(section.title)
+        body = printable(section.body)
+        if body and not body.endswith("\n"):
+            body += "\n"
+        match self.system:
+            case System.GITHUB:
+                token = os.urandom(16).hex()
+                return (
+                    f"::group::{_github_data(title)}\n::stop-commands::{token}\n"
+                    f"{body}::{token}::\n::endgroup::\n"
+                )
+            case System.GITLAB:
+                name = f"penstock_{os.urandom(8).hex()}"
+                option = "[collapsed=true]" if section.folded else ""
+                return (
+                    f"\x1b[0Ksection_start:{section.started_s:.0f}:{name}{option}\r\x1b[0K{title}\n"
+                    f"{body}\x1b[0Ksection_end:{section.ended_s:.0f}:{name}\r\x1b[0K\n"
+                )
+            case System.OTHER | System.NONE:
+                return f"{title}\n" + "".join(f"  {line}\n" for line in body.splitlines())
+
+    def error(self, title: str, message: str) -> str:
+        """A line that this system shows beside the job, where it has such; empty elsewhere."""
+        if self.system is not System.GITHUB:
+            return ""
+        data = _github_data(printable(message).strip())
+        return f"::error title={_github_property(one_line(title))}::{data}\n"
+
+
 def detect(environ: Mapping[str, str]) -> Provider:
     """The CI system that set these variables."""
     if environ.get("GITHUB_ACTIONS") == "true":
-        return Provider.GITHUB
+        path = environ.get("GITHUB_STEP_SUMMARY")
+        return Provider(System.GITHUB, Path(path) if path else None)
     if environ.get("GITLAB_CI") == "true":
-        return Provider.GITLAB
-    if environ.get("CI", "").lower() not in ("", "0", "false"):
-        return Provider.OTHER
-    return Provider.NONE
-
-
-def summary_path(environ: Mapping[str, str]) -> Path | None:
-    """The file that the CI system shows as the job's summary, if it has one."""
-    path = environ.get("GITHUB_STEP_SUMMARY", "")
-    return Path(path) if path and detect(environ) is Provider.GITHUB else None
-
-
-def fold(provider: Provider, section: Section) -> str:
-    """A section as the CI system folds it, complete lines; what a stage printed can end or start nothing."""
-    title = one_line(section.title)
-    body = printable(section.body)
-    if body and not body.endswith("\n"):
-        body += "\n"
-    match provider:
-        case Provider.GITHUB:
-            token = os.urandom(16).hex()
-            return (
-                f"::group::{_github_data(title)}\n::stop-commands::{token}\n{body}::{token}::\n::endgroup::\n"
-            )
-        case Provider.GITLAB:
-            name = f"penstock_{os.urandom(8).hex()}"
-            option = "[collapsed=true]" if section.folded else ""
-            return (
-                f"\x1b[0Ksection_start:{section.started_s:.0f}:{name}{option}\r\x1b[0K{title}\n"
-                f"{body}\x1b[0Ksection_end:{section.ended_s:.0f}:{name}\r\x1b[0K\n"
-            )
-        case Provider.OTHER | Provider.NONE:
-            return f"{title}\n" + "".join(f"  {line}\n" for line in body.splitlines())
-
-
-def error(provider: Provider, title: str, message: str) -> str:
-    """A line that the CI system shows beside the job, where it has such; empty elsewhere."""
-    if provider is not Provider.GITHUB:
-        return ""
-    data = _github_data(printable(message).strip())
-    return f"::error title={_github_property(one_line(title))}::{data}\n"
+        return Provider(System.GITLAB)
+    declared = environ.get("CI", "").lower() not in ("", "0", "false")
+    return Provider(System.OTHER if declared else System.NONE)
 
 
 def one_line(text: str) -> str:

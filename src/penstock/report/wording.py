@@ -1,0 +1,219 @@
+"""How the reports put things: states, numbers, times, verdicts, the run in one line."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from penstock.ci import one_line
+from penstock.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
+from penstock.redact import printable
+from penstock.results import (
+    GateResult,
+    Publication,
+    PublicationState,
+    RunReport,
+    StageResult,
+    StageState,
+    Verdict,
+)
+
+BROKEN = (StageState.FAILED, StageState.TIMED_OUT)
+_MINUTE_S, _HOUR_S = 60, 3600
+_THOUSAND = 1000
+
+
+def duration(seconds: float) -> str:
+    """`0.04 s`, `12.3 s`, `2 min 05 s`, `1 h 02 min`."""
+    if seconds < 10:  # noqa: PLR2004 - where a second decimal stops to matter
+        return f"{seconds:.2f} s"
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR_S:
+        return f"{int(seconds) // _MINUTE_S} min {int(seconds) % _MINUTE_S:02} s"
+    return f"{int(seconds) // _HOUR_S} h {int(seconds) % _HOUR_S // _MINUTE_S:02} min"
+
+
+def size(size_bytes: int) -> str:
+    """`812 B`, `1.2 MiB`."""
+    amount = float(size_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:  # noqa: PLR2004 - the binary thousand
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def number(value: float) -> str:
+    """Four decimals at most and two at least, where the value has a fraction."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) >= 10:  # noqa: PLR2004 - 1 and 0.80 stand in one column
+        return f"{value:,.0f}"
+    if abs(value) >= _THOUSAND:
+        return f"{value:,.1f}"
+    if 0 < abs(value) < 0.001:  # noqa: PLR2004 - where four decimals would lose it
+        return f"{value:.3g}"
+    whole, _, decimals = f"{value:.4f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
+
+
+def short_digest(digest: str) -> str:
+    """As much of a digest as tells two apart."""
+    return digest[: len("sha256:") + 8]
+
+
+def count(amount: int, noun: str) -> str:
+    """`1 stage`, `3 stages`."""
+    return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
+
+
+def moment(made_at: str) -> str:
+    """An ISO 8601 time to the minute."""
+    return made_at[:16].replace("T", " ") + (" UTC" if made_at.endswith(("Z", "+00:00")) else "")
+
+
+def judgement(gate: GateResult) -> str:
+    """The judged number beside its bound, such as `0.8412 ≥ 0.80`; the gate's sentence if it judges none."""
+    if gate.value is None or gate.verdict not in (Verdict.PASS, Verdict.FAIL):
+        return one_line(gate.sentence)
+    low, high = gate.minimum, gate.maximum
+    value, lower, upper = _distinct(gate.value, low, high)
+    if low is not None and gate.value < low:
+        return f"{value} < {lower}"
+    if high is not None and gate.value > high:
+        return f"{value} > {upper}"
+    if low is not None and high is not None:
+        return f"{lower} ≤ {value} ≤ {upper}"
+    if low is not None:
+        return f"{value} ≥ {lower}"
+    return f"{value} ≤ {upper}" if high is not None else f"{value}"
+
+
+def _distinct(value: float, low: float | None, high: float | None) -> tuple[str, str, str]:
+    """The three in words, in full where rounding would make two that differ look the same."""
+    numbers = [each for each in (value, low, high) if each is not None]
+    write = number if len({number(each) for each in numbers}) == len(set(numbers)) else repr
+    return write(value), "" if low is None else write(low), "" if high is None else write(high)
+
+
+def evidence(gate: GateResult) -> str:
+    """What the verdict rests on: paths and the beginnings of their digests."""
+    return ", ".join(f"{one_line(each.path)} {short_digest(each.digest)}" for each in gate.evidence)
+
+
+def why(stage: StageResult) -> str:
+    """Why a stage ran or did not, as short as it can be said."""
+    made = f" {moment(stage.made_at)}" if stage.made_at else ""
+    saved = sum(attempt.usage.wall_s for attempt in stage.attempts[-1:])
+    gain = f", saved {duration(saved)}" if saved >= 0.1 else ""  # noqa: PLR2004 - below, nobody waits
+    if stage.state is StageState.CACHED and stage.reason.code == "unchanged":
+        return f"unchanged since{made}{gain}" if made else f"unchanged{gain}"
+    if stage.state is StageState.CACHED and stage.reason.code == "known":
+        return f"known result of{made}{gain}" if made else f"known result{gain}"
+    return one_line(stage.reason.sentence)
+
+
+def problem(stage: StageResult) -> str:
+    """What went wrong with a stage that failed, in one line."""
+    if not stage.attempts:
+        return one_line(stage.reason.sentence)
+    last = stage.attempts[-1]
+    what = one_line(last.problem) if last.problem else f"exit code {last.exit_code}"
+    if len(stage.attempts) > 1:
+        what += f", in attempt {last.number} of {len(stage.attempts)}"
+    return what
+
+
+def log(stage: StageResult) -> str:
+    """All that a stage printed, inert; attempts apart if there were several."""
+    if len(stage.attempts) == 1:
+        return printable(stage.attempts[0].log)
+    texts = []
+    for attempt in stage.attempts:
+        body = printable(attempt.log)
+        texts.append(f"attempt {attempt.number}: exit code {attempt.exit_code}\n{body}")
+    return "\n".join(texts)
+
+
+def of(stages: Iterable[StageResult], *states: StageState) -> tuple[StageResult, ...]:
+    """The stages in any of these states."""
+    return tuple(stage for stage in stages if stage.state in states)
+
+
+def stopping(report: RunReport) -> GateResult | None:
+    """The gate that made the run end as it did, if one did."""
+    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        for gate in report.gates:
+            if gate.required and gate.verdict is verdict:
+                return gate
+    return None
+
+
+def headline(report: RunReport) -> str:
+    """The outcome of the run in one word or few, as the first words of its last line."""
+    if report.exit_code == EXIT_OK:
+        return "passed" if of(report.stages, StageState.RAN) else "nothing had to run"
+    if report.exit_code in (EXIT_INTERRUPTED, EXIT_TERMINATED):
+        return "interrupted"
+    gate = None if of(report.stages, *BROKEN) else stopping(report)
+    return "inconclusive" if gate and gate.verdict is Verdict.INCONCLUSIVE else "failed"
+
+
+def outcome(report: RunReport) -> str:
+    """What follows the headline: what passed, or what did not and why."""
+    if report.exit_code == EXIT_OK:
+        return ", ".join(_achieved(report))
+    if report.exit_code in (EXIT_INTERRUPTED, EXIT_TERMINATED):
+        return "what had finished is kept; run again to go on"
+    broken = of(report.stages, *BROKEN)
+    if broken:
+        return "; ".join(f"stage {stage.name}: {problem(stage)}" for stage in broken)
+    gate = stopping(report)
+    if gate is not None:
+        return f"gate {gate.name}: {judgement(gate)}"
+    lost = [each for each in report.publications if each.state is PublicationState.FAILED]
+    return "; ".join(f"{each.kind}: {one_line(each.sentence)}" for each in lost) or (
+        f"exit code {report.exit_code}"
+    )
+
+
+def _achieved(report: RunReport) -> Iterator[str]:
+    states = Counter(stage.state for stage in report.stages)
+    ran, cached, skipped = (states[each] for each in (StageState.RAN, StageState.CACHED, StageState.SKIPPED))
+    if ran:
+        yield f"{count(ran, 'stage')} ran"
+        if cached:
+            yield f"{cached} cached"
+    elif cached:
+        yield f"{count(cached, 'stage')} unchanged"
+    if skipped:
+        yield f"{skipped} not run"
+    verdicts = Counter(gate.verdict for gate in report.gates)
+    for verdict in Verdict:
+        if verdicts[verdict]:
+            yield f"{count(verdicts[verdict], 'gate')} {_VERDICT_WORDS[verdict]}"
+
+
+_VERDICT_WORDS = {
+    Verdict.PASS: "passed",
+    Verdict.FAIL: "failed",
+    Verdict.SKIP: "skipped",
+    Verdict.INCONCLUSIVE: "inconclusive",
+}
+
+
+def place(publication: Publication) -> str:
+    """Where something was published, with its size and digest; why not, if it was not."""
+    if publication.target is None or publication.state in (
+        PublicationState.SKIPPED,
+        PublicationState.FAILED,
+    ):
+        return one_line(publication.sentence)
+    facts = [one_line(publication.target)]
+    if publication.size_bytes is not None:
+        facts.append(size(publication.size_bytes))
+    if publication.digest:
+        facts.append(short_digest(publication.digest))
+    return "  ".join(facts)
