@@ -166,6 +166,12 @@ class Rows(BaseModel):
     min: int = Field(default=1, ge=0)
     max: int | None = Field(default=None, ge=0)
 
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is greater than max {self.max}")
+        return self
+
 
 class Schema(BaseModel):
     """A schema file; `unique` are groups of columns whose values together may not repeat."""
@@ -250,7 +256,8 @@ def read_schema(path: str, content: bytes) -> Schema:
     try:
         return Schema.model_validate(document.value)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is the cause of the key that is missing.
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         where = tuple(first["loc"])
         raise UnusableError(f"{path}:{document.line(where)}: {_complaint(first, where)}") from None
 
