@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from penstock.executors.sandbox import detect
+from penstock.plan.compiled import Overlay, load_plan
+
 from penstock.cache.history import LocalHistory
 from penstock.cache.stat_index import StatIndex
 from penstock.cache.store import Store
 from penstock.executors.base import Executor
 from penstock.executors.local import LocalExecutor
 from penstock.executors.memory import MemoryExecutor, Tree
-from penstock.executors.sandbox import detect
-from penstock.plan.compiled import Overlay, load_plan
 from penstock.plan.model import Plan
 from penstock.results import RunReport, StageResult
 from penstock.runner.reasons import History
@@ -69,10 +70,10 @@ EXECUTORS = ("memory", "bubblewrap", "plain")
 
 
 @pytest.fixture(params=EXECUTORS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     root = tmp_path / "project"
     root.mkdir()
-    yield _memory(root) if request.param == "memory" else _local(root, tmp_path / "home", request.param)
+    return _memory(root) if request.param == "memory" else _local(root, tmp_path / "home", request.param)
 
 
 def _memory(root: Path) -> Bench:

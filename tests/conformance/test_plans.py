@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 from conformance.conftest import Bench, stage, states
-
 from penstock.results import Verdict
 
 CHAIN = """

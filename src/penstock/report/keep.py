@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from penstock.ci import summary_path
 from penstock.errors import StoreError, UsageError
 from penstock.report import document, junit, markdown
 from penstock.results import RunReport
@@ -52,7 +53,7 @@ def read(runs: Path, run: str) -> RunReport:
         else []
     )
     if run == LATEST:
-        fits = [os.readlink(runs / LATEST)] if (runs / LATEST).is_symlink() else known[-1:]
+        fits = [str((runs / LATEST).readlink())] if (runs / LATEST).is_symlink() else known[-1:]
     else:
         fits = [name for name in known if name == run] or [name for name in known if name.startswith(run)]
     if len(fits) != 1:
@@ -66,13 +67,11 @@ def read(runs: Path, run: str) -> RunReport:
 
 def append_job_summary(report: RunReport, environ: Mapping[str, str]) -> None:
     """Add the run to the job summary of a CI system that has one."""
-    from penstock.ci import detect
-
-    path = detect(environ).summary_path
+    path = summary_path(environ)
     if path is None:
         return
     try:
-        with Path(path).open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(markdown.render(report))
     except OSError:
         return  # the summary is a convenience; the run's verdict stands without it

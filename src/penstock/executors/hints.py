@@ -1,0 +1,68 @@
+"""What a failed stage's log says about files that are in the project but were not declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+_TAIL_CHARACTERS = 16_384
+_COMPLAINT = re.compile(
+    r"no such file|not found|can't open|cannot open|no module named|cannot import name|does not exist",
+    re.IGNORECASE,
+)
+_MODULE = re.compile(r"No module named '?([\w.]+)'?")
+_NAME = re.compile(r"[\w./@+=,~%-]+")
+MAX_HINTS = 3
+
+
+def undeclared_inputs(
+    log: str, root: Path, declared: Sequence[str], variables: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Paths in the project that a log complains about and that the stage did not declare.
+
+    Args:
+        log: What the stage printed.
+        declared: Its inputs.
+        variables: Of its environment; `PYTHONPATH` says where its modules are.
+    """
+    found: dict[str, None] = {}
+    for line in log[-_TAIL_CHARACTERS:].splitlines():
+        if not _COMPLAINT.search(line):
+            continue
+        for path in (*_modules(line, variables), *_names(line)):
+            if _is_project_file(root, path) and not _is_declared(path, declared):
+                found[path] = None
+    return tuple(found)[:MAX_HINTS]
+
+
+def _modules(line: str, variables: Mapping[str, str]) -> Iterator[str]:
+    matched = _MODULE.search(line)
+    if matched is None:
+        return
+    relative = matched[1].replace(".", "/")
+    for folder in (".", *variables.get("PYTHONPATH", "").split(":")):
+        for path in (f"{relative}.py", f"{relative}/__init__.py", relative):
+            yield str(Path(folder, path))
+
+
+def _names(line: str) -> Iterator[str]:
+    for name in _NAME.findall(line):
+        # a workspace's own absolute path ends in the project's relative one
+        _, _, inside = name.partition("/work/")
+        yield str(Path((inside or name).strip(",.:")))
+
+
+def _is_project_file(root: Path, path: str) -> bool:
+    if path in (".", "") or path.startswith(("/", "..", ".penstock", ".git/")) or len(path) > 255:  # noqa: PLR2004
+        return False
+    try:
+        return (root / path).exists()
+    except OSError:
+        return False
+
+
+def _is_declared(path: str, declared: Sequence[str]) -> bool:
+    return any(
+        path == each or path.startswith(f"{each}/") or each.startswith(f"{path}/") for each in declared
+    )

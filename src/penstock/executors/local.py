@@ -1,0 +1,245 @@
+"""The embedded executor: processes on this machine, each in a workspace of its own, and the store.
+
+A tree is a list of located parts: what a path holds by digest, and how to find the bytes. Sources lie in the
+project, outputs in the store and, once they are put there, in the project too. Nothing is copied before a
+stage runs; how much is copied then depends on the sandbox (`workspace`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock import digest
+from penstock.cache.stat_index import Scan, StatIndex
+from penstock.cache.store import Store
+from penstock.errors import ConflictError, InputError, StoreError
+from penstock.executors.base import Outcome, Request
+from penstock.executors.environments import Environments
+from penstock.plan.model import Environment
+from penstock.report.observer import Observer
+from penstock.results import Part, PartKind
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A part and where its bytes are.
+
+    Attributes:
+        masked: Paths below it, relative to the root, that are not part of it although they lie there.
+        members: Its files, relative to the root, if it is not simply all that lies at its path.
+        made: Whether a stage made it: the store has it too, and the project may not.
+    """
+
+    part: Part
+    masked: tuple[str, ...] = ()
+    members: tuple[str, ...] | None = None
+    made: bool = False
+
+
+LocalTree = tuple[Located, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class LocalExecutor:
+    """Runs stages on this machine.
+
+    Args:
+        root: Of the project: sources are read there, and that is where `export` may find what it put.
+        overwrite: Whether `export` replaces files that no run wrote.
+        observer: Hears of waits and of large files that are read.
+        sandbox: `auto`, `bubblewrap` or `none`; None asks `PENSTOCK_SANDBOX`.
+    """
+
+    root: Path
+    store: Store
+    index: StatIndex
+    overwrite: bool = False
+    observer: Observer | None = None
+    sandbox: str | None = None
+    name: str = "local"
+    fresh: dict[tuple[str, str], Path] = field(default_factory=dict)
+    """(path, digest) → where a stage of this run just wrote it, until it is moved to its place."""
+    _environments: Environments | None = None
+    _identities: dict[Environment, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def environments(self) -> Environments:
+        """The environments that stages run in."""
+        if self._environments is None:
+            self._environments = Environments(self.store.home, self.root)
+        return self._environments
+
+    async def identity(self, environment: Environment) -> Mapping[str, str]:
+        if environment not in self._identities:
+            self._identities[environment] = self.environments.identity(environment)
+        return self._identities[environment]
+
+    async def source(self, paths: Sequence[str], outputs: Sequence[str]) -> LocalTree:
+        excluded = frozenset(outputs)
+        found = []
+        for path in paths:
+            scan = self.index.scan(path, excluding=excluded)
+            if scan is not None:
+                self._keep_manifest(scan)
+                found.append(Located(scan.part, scan.masked, scan.members))
+            elif not any(output.startswith(f"{path}/") for output in outputs):
+                raise InputError(
+                    f"input {path!r} is produced by no stage and is not a file",
+                    path=path,
+                    notes=("declare it as an output of an earlier stage, or add the file",),
+                )
+        return tuple(found)
+
+    def _keep_manifest(self, scan: Scan) -> None:
+        # only `explain` needs it, so a store that cannot be written is no reason to stop
+        if scan.manifest is not None:
+            with suppress(StoreError):
+                self.store.put_manifest(scan.manifest, durable=False)
+
+    async def select(self, tree: LocalTree, path: str) -> LocalTree:
+        from penstock.cache.trees import subtree
+
+        for located in tree:
+            part = located.part
+            if part.path == path:
+                return (located,)
+            if part.kind is PartKind.DIRECTORY and path.startswith(f"{part.path}/"):
+                below = subtree(part, self.store.manifest(part.digest), path)
+                if below is not None:
+                    chosen, manifest = below
+                    if manifest is not None:
+                        self.store.put_manifest(manifest, durable=False)
+                    return (Located(chosen, made=True),)
+        raise InputError(f"input {path!r} is not in what its stage made", path=path)
+
+    async def merge(self, trees: Sequence[LocalTree]) -> LocalTree:
+        return tuple(sorted((located for tree in trees for located in tree), key=lambda each: each.part.path))
+
+    async def parts(self, tree: LocalTree) -> tuple[Part, ...]:
+        return tuple(located.part for located in tree)
+
+    async def read(self, tree: LocalTree, path: str) -> bytes:
+        (located,) = await self.select(tree, path)
+        if located.part.kind is PartKind.DIRECTORY:
+            raise InputError(f"{path!r} is a directory", path=path)
+        with suppress(OSError):
+            content = (self.root / path).read_bytes()
+            if digest.of_bytes(content) == located.part.digest:
+                return content
+        return self.store.read(located.part.digest)
+
+    async def recall(self, key: str) -> Outcome[LocalTree] | None:
+        record = self.store.recall(key)
+        if record is None:
+            return None
+        return Outcome(
+            attempts=record.attempts,
+            made_at=record.made_at,
+            tree=tuple(Located(part, made=True) for part in record.parts),
+            parts=record.parts,
+        )
+
+    def flight(self, key: str) -> AbstractAsyncContextManager[None]:
+        @asynccontextmanager
+        async def locked() -> AsyncIterator[None]:
+            import anyio
+
+            while (lock := self.store.try_lock(key)) is None:
+                await anyio.sleep(_POLL_S)
+            with lock:
+                yield
+
+        return locked()
+
+    async def run(self, request: Request[LocalTree]) -> Outcome[LocalTree]:
+        from penstock.executors.attempt import attempt
+
+        return await attempt(self, request)
+
+    def present(self, located: Located) -> bool:
+        """Whether the project holds a part at its path, and nothing else there."""
+        if not located.made:
+            return True
+        try:
+            scan = self.index.scan(located.part.path, excluding=frozenset(), output=True)
+        except InputError:
+            return False
+        return scan is not None and _same(scan.part, located.part)
+
+    async def reserve(self, paths: Sequence[str], destination: Path) -> None:
+        for path in paths:
+            if os.path.lexists(destination / path):
+                self._demand_ours(path, destination)
+
+    async def export(self, tree: LocalTree, destination: Path) -> None:
+        for located in tree:
+            self._place(located.part, destination)
+
+    def _place(self, part: Part, destination: Path) -> None:
+        here = destination == self.root
+        if here and self.present(Located(part, made=True)):
+            self.index.set_placed(part.path, part.digest)
+            return
+        target = destination / part.path
+        if here and os.path.lexists(target):
+            self._demand_ours(part.path, destination)
+        self._demand_inside(target, destination)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._write(part, target, self.fresh.pop((part.path, part.digest), None) if here else None)
+        except OSError as error:
+            raise StoreError(
+                f"the output cannot be put there: {error.strerror or error}",
+                where=str(target),
+                notes=("its result is in the store: free room or mend the path, and run again",),
+            ) from error
+        if here:
+            self.index.set_placed(part.path, part.digest)
+
+    def _write(self, part: Part, target: Path, fresh: Path | None) -> None:
+        from penstock.cache.trees import replace, restore_tree
+
+        if fresh is not None:
+            with suppress(OSError):  # another file system: copied from the store instead
+                replace(fresh, target)
+                return
+        staging = self.root / ".penstock" / "tmp"
+        staging.mkdir(parents=True, exist_ok=True)
+        if part.kind is PartKind.DIRECTORY:
+            restore_tree(self.store, self.store.manifest(part.digest), target, staging=staging)
+        else:
+            self.store.get_file(part.digest, target, executable=part.kind is PartKind.EXECUTABLE)
+
+    def _demand_ours(self, path: str, destination: Path) -> None:
+        """Raise unless what stands at a path may be replaced: a run put it there, or the store has it."""
+        if self.overwrite:
+            return
+        try:
+            scan = self.index.scan(path, excluding=frozenset(), output=True)
+        except InputError:
+            scan = None
+        if scan is not None and (self.index.placed(path) == scan.part.digest or self.store.holds(scan.part)):
+            return
+        raise ConflictError(
+            f"output {path!r} stands there and was not written by Penstock, or was changed since",
+            where=str(destination / path),
+            notes=("move it away, or let it be replaced with --overwrite",),
+        )
+
+    def _demand_inside(self, target: Path, destination: Path) -> None:
+        if not target.parent.resolve().is_relative_to(destination.resolve()):
+            raise ConflictError(
+                "the output's directory is a link that leads out of the project",
+                where=str(target.parent),
+                notes=("declare another path, or replace the link by a directory",),
+            )
+
+
+def _same(one: Part, other: Part) -> bool:
+    return one.kind is other.kind and one.digest == other.digest
