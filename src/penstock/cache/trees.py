@@ -1,0 +1,305 @@
+"""Directories to manifests and back: taking a stage's outputs, putting them where they belong."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from penstock import digest
+from penstock.cache.deposit import Deposit
+from penstock.cache.faults import not_written
+from penstock.cache.store import TREES, Store
+from penstock.digest import CHUNK_BYTES, DIRECTORY, EXECUTABLE, FILE, LINK, PREFIX, Entry
+from penstock.errors import CorruptError, InputError
+from penstock.results import Part, PartKind
+
+Inspect = Callable[[str, Iterable[bytes]], None]
+"""Told a path and its content in chunks; raises to refuse it."""
+
+
+def stays_inside(path: bytes, target: bytes) -> bool:
+    """Whether a link at `path`, relative to a directory, leads to something in that directory.
+
+    Only leading `..` are followed: after a name they could climb out of wherever another link leads to.
+    """
+    if target.startswith(b"/") or not target:
+        return False
+    depth = path.count(b"/")
+    names = [name for name in target.split(b"/") if name not in (b"", b".")]
+    climbs = 0
+    while climbs < len(names) and names[climbs] == b"..":
+        climbs += 1
+    return climbs <= depth and b".." not in names[climbs:]
+
+
+def ingest(store: Store, at: Path, path: str, *, inspect: Inspect | None = None) -> tuple[Part, bytes | None]:
+    """Take an output into the store: what it is, and its manifest if it is a directory.
+
+    Everything is kept: empty directories, the execute bit, links that stay inside.
+
+    Args:
+        at: Where it is, in a workspace that nobody writes any more.
+        path: As declared.
+        inspect: Sees all names and contents before anything comes near the store.
+
+    Raises:
+        InputError: Something cannot be an output: a link that leads out, a FIFO, a file of no access.
+        StoreError: The store cannot be written.
+    """
+    try:
+        about = at.lstat()
+        is_directory = stat.S_ISDIR(about.st_mode)
+        members = list(_walk(os.fsencode(at), path)) if is_directory else []
+    except OSError as error:
+        raise InputError(f"output {path!r} cannot be read: {error.strerror}", path=path) from error
+    if not is_directory:
+        _demand_file(about.st_mode, at, path)
+    if inspect is not None:
+        _show(inspect, at, path, members if is_directory else None)
+    with store.deposit() as deposit:
+        if not is_directory:
+            name, size = deposit.add_file(at)
+            kind = PartKind.EXECUTABLE if about.st_mode & stat.S_IXUSR else PartKind.FILE
+            deposit.seal()
+            return Part(path=path, kind=kind, digest=name, size_bytes=size, files=1), None
+        entries = [_stored(deposit, os.fsencode(at), member) for member in members]
+        manifest = digest.encode_manifest(entries)
+        name = deposit.add_manifest(manifest)
+        deposit.seal()
+    return directory_part(path, name, entries), manifest
+
+
+def directory_part(path: str, name: str, entries: Iterable[Entry]) -> Part:
+    """The part that a directory's entries make up.
+
+    Args:
+        name: Digest of their manifest.
+    """
+    sizes = [entry.size for entry in entries if entry.kind in (FILE, EXECUTABLE)]
+    return Part(path=path, kind=PartKind.DIRECTORY, digest=name, size_bytes=sum(sizes), files=len(sizes))
+
+
+def subtree(part: Part, manifest: bytes, path: str) -> tuple[Part, bytes | None] | None:
+    """What a directory's manifest says of a path below it; None if nothing is there.
+
+    Args:
+        part: The directory.
+        path: As declared, below `part.path`.
+
+    Returns:
+        The part, and its manifest if it is a directory.
+
+    Raises:
+        InputError: A link stands there, or a link below leads out of it.
+    """
+    wanted = os.fsencode(path[len(part.path) :].strip("/"))
+    if not wanted:
+        return part, manifest
+    below = wanted + b"/"
+    entries = []
+    for entry in digest.decode_manifest(manifest):
+        if entry.path == wanted:
+            return _single(entry, path)
+        if entry.path.startswith(below):
+            shorter = entry._replace(path=entry.path[len(below) :])
+            if entry.kind == LINK and not stays_inside(shorter.path, entry.value):
+                raise _leads_out(os.fsdecode(entry.path), entry.value, path, path)
+            entries.append(shorter)
+    if not entries:
+        return None
+    chosen = digest.encode_manifest(entries)
+    return directory_part(path, digest.of_bytes(chosen), entries), chosen
+
+
+def restore_tree(store: Store, manifest: bytes, destination: Path, *, staging: Path | None = None) -> None:
+    """Rebuild a directory from the store, every file verified; it is whole or what was there before is.
+
+    What stands at `destination` is replaced.
+
+    Args:
+        staging: Where it is built, if that is on the same file system; otherwise beside `destination`.
+
+    Raises:
+        CorruptError: A file is damaged or gone; the manifest is set aside with it.
+        StoreError: The store cannot be read, or the destination cannot be written.
+    """
+    import shutil  # slow to import, and a run with nothing to do restores nothing
+
+    fresh = _fresh(destination, staging)
+    try:
+        try:
+            fresh.mkdir()
+            build_tree(store, manifest, fresh)
+            replace(fresh, destination)  # what was there before is now at `fresh`
+        except OSError as error:
+            raise not_written(error, destination) from error
+        except CorruptError:
+            store.set_aside(TREES, digest.of_bytes(manifest))
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def build_tree(store: Store, manifest: bytes, empty: Path) -> None:
+    """Fill an empty directory with what a manifest says, every file verified.
+
+    Raises:
+        CorruptError: A file is damaged or gone, or the manifest would write outside.
+        OSError: The directory cannot be written.
+    """
+    top = os.fsencode(empty)
+    made = {b""}
+    links = []
+    for entry in digest.decode_manifest(manifest):
+        names = entry.path.split(b"/")
+        if any(name in (b"", b".", b"..") for name in names):
+            raise CorruptError(f"a manifest names the path {entry.path!r}", where=os.fspath(store.home))
+        parent = entry.path.rpartition(b"/")[0]
+        if parent not in made:
+            os.makedirs(top + b"/" + parent, exist_ok=True)  # noqa: PTH103 - the path is bytes
+            made.add(parent)
+        place = top + b"/" + entry.path
+        if entry.kind == DIRECTORY:
+            os.makedirs(place, exist_ok=True)  # noqa: PTH103 - the path is bytes
+        elif entry.kind == LINK:
+            links.append((entry, place))
+        else:
+            name = PREFIX + entry.value.decode("ascii")
+            store.copy_out(name, Path(os.fsdecode(place)), executable=entry.kind == EXECUTABLE)
+    # last, so that nothing can be written through one
+    for entry, place in links:
+        if not stays_inside(entry.path, entry.value):
+            raise CorruptError(f"a manifest has a link to {entry.value!r}", where=os.fspath(store.home))
+        os.symlink(entry.value, place)  # noqa: PTH211 - the paths are bytes
+
+
+def _single(entry: Entry, path: str) -> tuple[Part, bytes | None]:
+    if entry.kind == LINK:
+        raise InputError(
+            f"{path!r} is a link to {os.fsdecode(entry.value)!r}",
+            path=path,
+            notes=("declare what it leads to",),
+        )
+    if entry.kind == DIRECTORY:
+        empty = digest.encode_manifest([])
+        return directory_part(path, digest.of_bytes(empty), []), empty
+    kind = PartKind.EXECUTABLE if entry.kind == EXECUTABLE else PartKind.FILE
+    name = PREFIX + entry.value.decode("ascii")
+    return Part(path=path, kind=kind, digest=name, size_bytes=entry.size, files=1), None
+
+
+def _walk(top: bytes, path: str) -> Iterator[Entry]:
+    """What stands below a directory, without digests: a file's value is empty."""
+    waiting = [b""]
+    while waiting:
+        prefix = waiting.pop()
+        empty = True
+        with os.scandir(top + b"/" + prefix) as found:
+            for item in found:
+                empty = False
+                name = prefix + item.name
+                if item.is_symlink():
+                    target = os.readlink(item.path)  # noqa: PTH115 - the path is bytes
+                    if not stays_inside(name, target):
+                        raise _leads_out(os.fsdecode(name), target, path, "output " + repr(path))
+                    yield Entry(LINK, 0, name, target)
+                elif item.is_dir():
+                    waiting.append(name + b"/")
+                else:
+                    mode = item.stat(follow_symlinks=False).st_mode
+                    _demand_file(mode, Path(os.fsdecode(item.path)), f"{path}/{os.fsdecode(name)}")
+                    yield Entry(EXECUTABLE if mode & stat.S_IXUSR else FILE, 0, name, b"")
+        if empty and prefix:
+            yield Entry(DIRECTORY, 0, prefix[:-1], b"")
+
+
+def _stored(deposit: Deposit, top: bytes, member: Entry) -> Entry:
+    if member.kind not in (FILE, EXECUTABLE):
+        return member
+    name, size = deposit.add_file(top + b"/" + member.path)
+    return member._replace(size=size, value=name[len(PREFIX) :].encode())
+
+
+def _demand_file(mode: int, at: Path, path: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISLNK(mode):
+        what, remedy = f"a link to {os.fspath(at.readlink())!r}", "write the file itself there"
+    else:
+        what, remedy = file_kind(mode), "an output is a file or a directory"
+    raise InputError(f"output {path!r} is {what}", path=path, notes=(remedy,))
+
+
+def file_kind(mode: int) -> str:
+    """What a file of this mode is called."""
+    tests = (
+        (stat.S_ISDIR, "a directory"),
+        (stat.S_ISLNK, "a symbolic link"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISBLK, "a block device"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISREG, "a file"),
+    )
+    return next((name for test, name in tests if test(mode)), "of an unknown kind")
+
+
+def _leads_out(name: str, target: bytes, path: str, whole: str) -> InputError:
+    return InputError(
+        f"{whole}: the link {name!r} leads out of it, to {os.fsdecode(target)!r}",
+        path=path,
+        notes=("a link may only lead to something in the same directory, by a relative path",),
+    )
+
+
+def _show(inspect: Inspect, at: Path, path: str, members: list[Entry] | None) -> None:
+    if members is None:
+        inspect(path, _chunks(at))
+        return
+    inspect(path, (name + b"\n" for member in members for name in (member.path, member.value)))
+    for member in members:
+        if member.kind in (FILE, EXECUTABLE):
+            name = os.fsdecode(member.path)
+            inspect(f"{path}/{name}", _chunks(at / name))
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise InputError(f"output {os.fspath(path)!r} cannot be read: {error.strerror}") from error
+
+
+def _fresh(destination: Path, staging: Path | None) -> Path:
+    name = f".penstock-{os.getpid()}-{os.urandom(6).hex()}"
+    parent = destination.parent
+    if staging is not None and staging.stat().st_dev == parent.stat().st_dev:
+        parent = staging
+    return parent / name
+
+
+def replace(fresh: Path, destination: Path) -> None:
+    """Move `fresh` to `destination`; a directory that was there before is then at `fresh`.
+
+    Raises:
+        OSError: It could not be moved; what was at `destination` is still there.
+    """
+    aside = fresh.with_name(fresh.name + "-old")
+    try:
+        destination.rename(aside)
+    except FileNotFoundError:
+        fresh.rename(destination)
+        return
+    try:
+        fresh.rename(destination)
+    except OSError:
+        aside.rename(destination)
+        raise
+    if aside.is_symlink() or not aside.is_dir():
+        aside.unlink()
+    else:
+        aside.rename(fresh)
