@@ -97,6 +97,11 @@ def detect(environ: Mapping[str, str]) -> Provider:
     return Provider(System.OTHER if declared else System.NONE)
 
 
+def summary_path(environ: Mapping[str, str]) -> Path | None:
+    """The file that the CI system shows as the job's summary, if it has one."""
+    return detect(environ).summary_path
+
+
 def one_line(text: str) -> str:
     """Printable text without line breaks."""
     return " ".join(printable(text).split())

@@ -158,7 +158,8 @@ def headline(report: RunReport) -> str:
     if report.exit_code in (EXIT_INTERRUPTED, EXIT_TERMINATED):
         return "interrupted"
     gate = None if of(report.stages, *BROKEN) else stopping(report)
-    return "inconclusive" if gate and gate.verdict is Verdict.INCONCLUSIVE else "failed"
+    undecided = gate is not None and gate.verdict is Verdict.INCONCLUSIVE
+    return "inconclusive" if undecided else "failed"
 
 
 def outcome(report: RunReport) -> str:

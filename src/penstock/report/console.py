@@ -1,0 +1,200 @@
+"""The end of a run on a terminal or in a log: what ran, what the gates say, what was published, and where."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from penstock.ci import one_line
+from penstock.report import wording
+from penstock.report.plain import PlainObserver
+from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of, style_of
+from penstock.results import (
+    GateResult,
+    Publication,
+    PublicationState,
+    RunReport,
+    StageResult,
+    StageState,
+    Verdict,
+)
+
+__all__ = ["PlainObserver", "render", "summary"]
+
+TAIL_LINES = 15
+MAX_ROWS = 40
+
+STATES = {
+    StageState.RAN: ("✓", "ran", GREEN),
+    StageState.CACHED: ("=", "cached", CYAN),
+    StageState.FAILED: ("✗", "failed", RED),
+    StageState.TIMED_OUT: ("✗", "timed out", RED),
+    StageState.INTERRUPTED: ("!", "interrupted", YELLOW),
+    StageState.SKIPPED: ("-", "not run", DIM),
+}
+_VERDICTS = {
+    Verdict.PASS: GREEN,
+    Verdict.FAIL: RED,
+    Verdict.SKIP: DIM,
+    Verdict.INCONCLUSIVE: YELLOW,
+}
+_PUBLICATIONS = {
+    PublicationState.WRITTEN: ("✓", GREEN),
+    PublicationState.UNCHANGED: ("=", CYAN),
+    PublicationState.SKIPPED: ("-", DIM),
+    PublicationState.FAILED: ("✗", RED),
+}
+_HEADLINES = {"failed": RED, "inconclusive": YELLOW, "interrupted": YELLOW}
+
+
+def summary(
+    report: RunReport, *, folder: Path, stream: TextIO, environ: Mapping[str, str] = os.environ
+) -> str:
+    """The end of a run for a stream, in complete lines.
+
+    Args:
+        folder: Where the run's reports are.
+    """
+    return render(report, folder=_nearby(folder), style=style_of(stream, environ))
+
+
+def render(report: RunReport, *, folder: str, style: Style) -> str:
+    """The end of a run in a style."""
+    blocks = (
+        _stages(report, style),
+        _gates(report, style),
+        _publications(report, style),
+        *(_failure(stage, folder, style) for stage in wording.of(report.stages, *wording.BROKEN)),
+        _warnings(report, style),
+        _last_lines(report, folder, style),
+    )
+    texts = ["\n".join(lines) for block in blocks if (lines := list(block))]
+    return "\n" + "\n\n".join(texts) + "\n"
+
+
+def _nearby(folder: Path) -> str:
+    relative = os.path.relpath(folder)
+    return str(folder) if relative.startswith("..") else relative
+
+
+def _stages(report: RunReport, style: Style) -> Iterator[str]:
+    shown = report.stages
+    if len(shown) > MAX_ROWS:
+        shown = tuple(stage for stage in shown if stage.state is not StageState.CACHED)
+    name_columns = min(max((columns_of(stage.name) for stage in shown), default=0), style.width // 3)
+    state_columns = max((len(STATES[stage.state][1]) for stage in shown), default=0)
+    for stage in shown:
+        symbol, word, colour = STATES[stage.state]
+        time = wording.duration(stage.wall_s) if stage.state is not StageState.SKIPPED else ""
+        left = style.width - name_columns - state_columns - 20
+        row = (
+            "  ",
+            style.paint(style.write(symbol), colour),
+            " ",
+            style.cell(stage.name, name_columns),
+            "  ",
+            style.paint(f"{word:<{state_columns}}", colour),
+            f"  {time:>11}  ",
+            style.paint(style.fit(_remark(stage), left), DIM),
+        )
+        yield "".join(row).rstrip()
+    hidden = len(report.stages) - len(shown)
+    if hidden:
+        yield "  " + style.paint(f"= and {wording.count(hidden, 'cached stage')}", CYAN)
+
+
+def _remark(stage: StageResult) -> str:
+    return wording.problem(stage) if stage.state in wording.BROKEN else wording.why(stage)
+
+
+def _gates(report: RunReport, style: Style) -> Iterator[str]:
+    verdicts = max((len(gate.verdict) for gate in report.gates), default=0) + 2
+    names = min(max((columns_of(gate.name) for gate in report.gates), default=0), style.width // 3)
+    for gate in report.gates:
+        yield from _gate(gate, style, verdicts, names)
+
+
+def _gate(gate: GateResult, style: Style, verdicts: int, names: int) -> Iterator[str]:
+    head = f"[{gate.verdict}]"
+    indent = 2 + verdicts + 1 + names + 2
+    start = (
+        f"  {style.paint(f'{head:<{verdicts}}', _VERDICTS[gate.verdict])} {style.cell(gate.name, names)}  "
+    )
+    note = "" if gate.required else " (advisory)"
+    what = style.write(wording.judgement(gate)) + note
+    proof = style.write(wording.evidence(gate))
+    proof = f"({proof})" if proof else ""
+    if columns_of(f"{what} {proof}") <= style.width - indent:
+        yield (f"{start}{what} " + style.paint(proof, DIM)).rstrip()
+    else:
+        lines = _wrap(what, style.width - indent)
+        yield start + lines[0]
+        for line in lines[1:]:
+            yield " " * indent + line
+        for line in _wrap(proof, style.width - indent):
+            yield " " * indent + style.paint(line, DIM)
+    judged = gate.value is not None and gate.verdict is Verdict.FAIL
+    for text in (*((gate.sentence,) if judged else ()), *gate.details[:TAIL_LINES]):
+        for line in _wrap(style.write(one_line(text)), style.width - indent):
+            yield " " * indent + line
+
+
+def _wrap(text: str, columns: int) -> list[str]:
+    # a digest is not broken at its hyphens, but a word that fits no line is
+    return textwrap.wrap(text, max(columns, 20), break_on_hyphens=False) if text else []
+
+
+def _publications(report: RunReport, style: Style) -> Iterator[str]:
+    kinds = max((len(each.kind) for each in report.publications), default=0)
+    for each in report.publications:
+        yield _publication(each, style, kinds)
+
+
+def _publication(publication: Publication, style: Style, kinds: int) -> str:
+    symbol, colour = _PUBLICATIONS[publication.state]
+    state = style.paint(f"{publication.state.value:<9}", colour)
+    where = style.write(wording.place(publication))
+    indent = kinds + 17
+    lines = [where] if columns_of(where) <= style.width - indent else _wrap(where, style.width - indent)
+    head = f"  {style.paint(style.write(symbol), colour)} {publication.kind:<{kinds}}  {state}  "
+    return ("\n" + " " * indent).join((head + lines[0], *lines[1:])) if lines else head.rstrip()
+
+
+def _failure(stage: StageResult, folder: str, style: Style) -> Iterator[str]:
+    text = wording.log(stage)
+    lines = [line for line in text.splitlines() if line.strip()]
+    bar = style.paint(style.write("│"), RED)
+    state = STATES[stage.state][1]
+    yield style.paint(style.write(f"stage {stage.name} {state}: {wording.problem(stage)}"), RED, BOLD)
+    if len(lines) > TAIL_LINES:
+        yield f"  {bar} " + style.paint(
+            style.write(f"… {len(lines) - TAIL_LINES:,} lines before, in {folder}/run.json"), DIM
+        )
+    for line in lines[-TAIL_LINES:]:
+        yield f"  {bar} {style.fit_line(line, style.width - 4)}"
+    if not lines:
+        yield f"  {bar} " + style.paint("(it printed nothing)", DIM)
+    yield f"  why it ran: penstock explain {stage.name}"
+
+
+def _warnings(report: RunReport, style: Style) -> Iterator[str]:
+    for text in report.warnings:
+        lines = _wrap(style.write(one_line(text)), style.width - 11)
+        yield ("\n" + " " * 11).join(("  " + style.paint("warning", YELLOW) + "  " + lines[0], *lines[1:]))
+
+
+def _last_lines(report: RunReport, folder: str, style: Style) -> Iterator[str]:
+    yield f"  report   {style.write(folder)}/run.json"
+    for each in report.publications:
+        if each.target and each.state in (PublicationState.WRITTEN, PublicationState.UNCHANGED):
+            yield f"  {each.kind:<7}  {style.write(one_line(each.target))}"
+    head = wording.headline(report)
+    colour = _HEADLINES.get(head, GREEN)
+    rest = style.write(f": {wording.outcome(report)} · {wording.duration(report.wall_s)}")
+    lines = _wrap(head + rest, style.width)
+    yield ""
+    yield style.paint(head, colour, BOLD) + lines[0].removeprefix(head)
+    yield from lines[1:]
