@@ -118,6 +118,10 @@ class Executor(Protocol[T]):
         """The stored outcome of an earlier run with this key; none if there is none or it is damaged."""
         ...
 
+    def session(self) -> AbstractAsyncContextManager[None]:
+        """Held from before the first `run` of a plan until after the last."""
+        ...
+
     def flight(self, key: str) -> AbstractAsyncContextManager[None]:
         """Held while a stage of this key runs: of several processes, one runs and the others wait."""
         ...

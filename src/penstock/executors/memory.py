@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 import anyio
@@ -83,6 +83,9 @@ class MemoryExecutor:
 
     async def recall(self, key: str) -> Outcome[Tree] | None:
         return self.store.get(key)
+
+    def session(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     def flight(self, key: str) -> AbstractAsyncContextManager[None]:
         @asynccontextmanager

@@ -52,18 +52,25 @@ class Execution(Generic[T]):
             Interrupted: A signal stopped it; every stage has a result all the same.
         """
         self._finished = {stage.name: anyio.Event() for stage in stages}
-        slots = anyio.CapacityLimiter(self.jobs)
         async with anyio.create_task_group() as signals:
             signals.start_soon(self._watch_signals)
             async with anyio.create_task_group() as self._group:
-                for stage in stages:
-                    self._group.start_soon(self._stage, stage, slots)
+                self._group.start_soon(self._stages, stages)
             signals.cancel_scope.cancel()
         for stage in stages:
             if stage.name not in self.results:
                 self._end(stage_result(stage, StageState.SKIPPED, self._stopped()))
         if self.error is not None:
             raise self.error
+
+    async def _stages(self, stages: tuple[Stage, ...]) -> None:
+        slots = anyio.CapacityLimiter(self.jobs)
+        try:
+            async with self.walk.executor.session(), anyio.create_task_group() as group:
+                for stage in stages:
+                    group.start_soon(self._stage, stage, slots)
+        except PenstockError as error:
+            self._stop(error)
 
     async def _watch_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
