@@ -30,7 +30,6 @@ class Reader:
         self.files = 0
         self.bytes = 0
         self._progress = progress
-        self._buffer: memoryview | None = None
 
     def digest(self, place: bytes, packed: bytes, path: str, declared: str) -> tuple[bytes, bytes]:
         """A file's SHA-256 (32 bytes) and its packed stat, which is that of the content that was read.
@@ -76,16 +75,33 @@ class Reader:
         return self._large(descriptor, path, expected)
 
     def _large(self, descriptor: int, path: str, expected: int) -> bytes:
-        if self._buffer is None:
-            self._buffer = memoryview(bytearray(CHUNK_BYTES))
-        buffer = self._buffer
-        hashing = hashlib.sha256()
-        done = shown = 0
-        while count := os.readv(descriptor, [buffer]):
-            hashing.update(buffer[:count])
-            done += count
+        shown = 0
+
+        def show(done: int) -> None:
+            nonlocal shown
             if self._progress is not None and done - shown >= PROGRESS_BYTES:
                 shown = done
                 self._progress(path, done, max(expected, done))
-        self.bytes += done
-        return hashing.digest()
+
+        content, size = hash_rest(descriptor, show)
+        self.bytes += size
+        return content
+
+
+def hash_rest(descriptor: int, show: Callable[[int], None] = lambda _done: None) -> tuple[bytes, int]:
+    """The SHA-256 (32 bytes) and the size of what is left of an open file.
+
+    Args:
+        show: Told how many bytes are done, now and then.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    hashing = hashlib.sha256()
+    done = 0
+    while count := os.readv(descriptor, [buffer]):
+        hashing.update(buffer[:count])
+        done += count
+        show(done)
+    return hashing.digest(), done

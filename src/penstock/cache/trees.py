@@ -9,8 +9,9 @@ from pathlib import Path
 
 from penstock import digest
 from penstock.cache.deposit import Deposit
+from penstock.cache.entries import TREES
 from penstock.cache.faults import not_written
-from penstock.cache.store import TREES, Store
+from penstock.cache.store import Store
 from penstock.digest import CHUNK_BYTES, DIRECTORY, EXECUTABLE, FILE, LINK, PREFIX, Entry
 from penstock.errors import CorruptError, InputError
 from penstock.results import Part, PartKind
