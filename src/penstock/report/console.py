@@ -14,7 +14,6 @@ from penstock.report.plain import PlainObserver
 from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of, style_of
 from penstock.results import (
     GateResult,
-    Publication,
     PublicationState,
     RunReport,
     StageResult,
@@ -66,10 +65,10 @@ def render(report: RunReport, *, folder: str, style: Style) -> str:
     blocks = (
         _stages(report, style),
         _gates(report, style),
-        _publications(report, style),
         *(_failure(stage, folder, style) for stage in wording.of(report.stages, *wording.BROKEN)),
         _warnings(report, style),
-        _last_lines(report, folder, style),
+        _places(report, folder, style),
+        _last_line(report, style),
     )
     texts = ["\n".join(lines) for block in blocks if (lines := list(block))]
     return "\n" + "\n\n".join(texts) + "\n"
@@ -84,26 +83,25 @@ def _stages(report: RunReport, style: Style) -> Iterator[str]:
     shown = report.stages
     if len(shown) > MAX_ROWS:
         shown = tuple(stage for stage in shown if stage.state is not StageState.CACHED)
-    name_columns = min(max((columns_of(stage.name) for stage in shown), default=0), style.width // 3)
-    state_columns = max((len(STATES[stage.state][1]) for stage in shown), default=0)
+    names = min(max((columns_of(stage.name) for stage in shown), default=0), style.width // 3)
+    states = max((len(STATES[stage.state][1]) for stage in shown), default=0)
+    times = max((len(_time(stage)) for stage in shown), default=0)
     for stage in shown:
         symbol, word, colour = STATES[stage.state]
-        time = wording.duration(stage.wall_s) if stage.state is not StageState.SKIPPED else ""
-        left = style.width - name_columns - state_columns - 20
         row = (
-            "  ",
-            style.paint(style.write(symbol), colour),
-            " ",
-            style.cell(stage.name, name_columns),
-            "  ",
-            style.paint(f"{word:<{state_columns}}", colour),
-            f"  {time:>11}  ",
-            style.paint(style.fit(_remark(stage), left), DIM),
+            f"  {style.paint(style.write(symbol), colour)} {style.cell(stage.name, names)}",
+            style.paint(f"{word:<{states}}", colour),
+            f"{_time(stage):>{times}}",
+            style.paint(style.fit(_remark(stage), style.width - names - states - times - 10), DIM),
         )
-        yield "".join(row).rstrip()
+        yield "  ".join(row).rstrip()
     hidden = len(report.stages) - len(shown)
     if hidden:
         yield "  " + style.paint(f"= and {wording.count(hidden, 'cached stage')}", CYAN)
+
+
+def _time(stage: StageResult) -> str:
+    return "" if stage.state is StageState.SKIPPED else wording.duration(stage.wall_s)
 
 
 def _remark(stage: StageResult) -> str:
@@ -136,10 +134,10 @@ def _gate(gate: GateResult, style: Style, verdicts: int, names: int) -> Iterator
             yield " " * indent + line
         for line in _wrap(proof, style.width - indent):
             yield " " * indent + style.paint(line, DIM)
-    judged = gate.value is not None and gate.verdict is Verdict.FAIL
-    for text in (*((gate.sentence,) if judged else ()), *gate.details[:TAIL_LINES]):
-        for line in _wrap(style.write(one_line(text)), style.width - indent):
-            yield " " * indent + line
+    if gate.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        for text in gate.details[:TAIL_LINES]:
+            for line in _wrap(style.write(one_line(text)), style.width - indent):
+                yield " " * indent + line
 
 
 def _wrap(text: str, columns: int) -> list[str]:
@@ -147,28 +145,28 @@ def _wrap(text: str, columns: int) -> list[str]:
     return textwrap.wrap(text, max(columns, 20), break_on_hyphens=False) if text else []
 
 
-def _publications(report: RunReport, style: Style) -> Iterator[str]:
-    kinds = max((len(each.kind) for each in report.publications), default=0)
+def _places(report: RunReport, folder: str, style: Style) -> Iterator[str]:
+    """What was published, and the report itself."""
+    kinds = max(len("report"), *(columns_of(each.kind) for each in report.publications), 0)
+    indent = kinds + 6
     for each in report.publications:
-        yield _publication(each, style, kinds)
-
-
-def _publication(publication: Publication, style: Style, kinds: int) -> str:
-    symbol, colour = _PUBLICATIONS[publication.state]
-    state = style.paint(f"{publication.state.value:<9}", colour)
-    where = style.write(wording.place(publication))
-    indent = kinds + 17
-    lines = [where] if columns_of(where) <= style.width - indent else _wrap(where, style.width - indent)
-    head = f"  {style.paint(style.write(symbol), colour)} {publication.kind:<{kinds}}  {state}  "
-    return ("\n" + " " * indent).join((head + lines[0], *lines[1:])) if lines else head.rstrip()
+        symbol, colour = _PUBLICATIONS[each.state]
+        where, facts = (style.write(text) for text in wording.place(each))
+        head = f"  {style.paint(style.write(symbol), colour)} {style.cell(each.kind, kinds)}  "
+        if columns_of(f"{where}  {facts}") <= style.width - indent:
+            yield f"{head}{where}  {style.paint(facts, DIM)}".rstrip()
+            continue
+        lines = _wrap(f"{where} {facts}", style.width - indent)
+        yield ("\n" + " " * indent).join((head + lines[0], *lines[1:]))
+    mark = style.paint(style.write("✓"), GREEN)
+    yield f"  {mark} {'report':<{kinds}}  {style.write(folder)}/run.json"
 
 
 def _failure(stage: StageResult, folder: str, style: Style) -> Iterator[str]:
     text = wording.log(stage)
     lines = [line for line in text.splitlines() if line.strip()]
     bar = style.paint(style.write("│"), RED)
-    state = STATES[stage.state][1]
-    yield style.paint(style.write(f"stage {stage.name} {state}: {wording.problem(stage)}"), RED, BOLD)
+    yield style.paint(style.write(f"stage {one_line(stage.name)}: {wording.problem(stage)}"), RED, BOLD)
     if len(lines) > TAIL_LINES:
         yield f"  {bar} " + style.paint(
             style.write(f"… {len(lines) - TAIL_LINES:,} lines before, in {folder}/run.json"), DIM
@@ -186,15 +184,9 @@ def _warnings(report: RunReport, style: Style) -> Iterator[str]:
         yield ("\n" + " " * 11).join(("  " + style.paint("warning", YELLOW) + "  " + lines[0], *lines[1:]))
 
 
-def _last_lines(report: RunReport, folder: str, style: Style) -> Iterator[str]:
-    yield f"  report   {style.write(folder)}/run.json"
-    for each in report.publications:
-        if each.target and each.state in (PublicationState.WRITTEN, PublicationState.UNCHANGED):
-            yield f"  {each.kind:<7}  {style.write(one_line(each.target))}"
+def _last_line(report: RunReport, style: Style) -> Iterator[str]:
     head = wording.headline(report)
-    colour = _HEADLINES.get(head, GREEN)
     rest = style.write(f": {wording.outcome(report)} · {wording.duration(report.wall_s)}")
     lines = _wrap(head + rest, style.width)
-    yield ""
-    yield style.paint(head, colour, BOLD) + lines[0].removeprefix(head)
+    yield style.paint(head, _HEADLINES.get(head, GREEN), BOLD) + lines[0].removeprefix(head)
     yield from lines[1:]

@@ -126,7 +126,7 @@ def _stage(stage: StageResult) -> tuple[str, ...]:
 
 
 def _publication(publication: Publication) -> tuple[str, ...]:
-    return code(publication.kind), publication.state.value, code(wording.place(publication))
+    return code(publication.kind), publication.state.value, code(" ".join(wording.place(publication)))
 
 
 def _logs(stages: Sequence[StageResult], room: int) -> Iterable[str]:

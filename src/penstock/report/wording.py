@@ -71,7 +71,7 @@ def count(amount: int, noun: str) -> str:
 
 def moment(made_at: str) -> str:
     """An ISO 8601 time to the minute."""
-    return made_at[:16].replace("T", " ") + (" UTC" if made_at.endswith(("Z", "+00:00")) else "")
+    return made_at[:16].replace("T", " ") + ("Z" if made_at.endswith(("Z", "+00:00")) else "")
 
 
 def judgement(gate: GateResult) -> str:
@@ -80,6 +80,8 @@ def judgement(gate: GateResult) -> str:
         return one_line(gate.sentence)
     low, high = gate.minimum, gate.maximum
     value, lower, upper = _distinct(gate.value, low, high)
+    if gate.interval is not None:
+        value += f" [{number(gate.interval[0])}, {number(gate.interval[1])}]"
     if low is not None and gate.value < low:
         return f"{value} < {lower}"
     if high is not None and gate.value > high:
@@ -99,8 +101,10 @@ def _distinct(value: float, low: float | None, high: float | None) -> tuple[str,
 
 
 def evidence(gate: GateResult) -> str:
-    """What the verdict rests on: paths and the beginnings of their digests."""
-    return ", ".join(f"{one_line(each.path)} {short_digest(each.digest)}" for each in gate.evidence)
+    """What the verdict rests on: how many rows, paths and the beginnings of their digests."""
+    rows = (count(gate.sample_size, "row"),) if gate.sample_size else ()
+    files = (f"{one_line(each.path)} {short_digest(each.digest)}" for each in gate.evidence)
+    return ", ".join((*rows, *files))
 
 
 def why(stage: StageResult) -> str:
@@ -205,16 +209,16 @@ _VERDICT_WORDS = {
 }
 
 
-def place(publication: Publication) -> str:
-    """Where something was published, with its size and digest; why not, if it was not."""
+def place(publication: Publication) -> tuple[str, str]:
+    """Where something was published, and what of it, in brackets; why not, if it was not."""
     if publication.target is None or publication.state in (
         PublicationState.SKIPPED,
         PublicationState.FAILED,
     ):
-        return one_line(publication.sentence)
-    facts = [one_line(publication.target)]
+        return f"not written: {one_line(publication.sentence)}", ""
+    facts: list[str] = [publication.state]
     if publication.size_bytes is not None:
         facts.append(size(publication.size_bytes))
     if publication.digest:
         facts.append(short_digest(publication.digest))
-    return "  ".join(facts)
+    return one_line(publication.target), f"({', '.join(facts)})"
