@@ -333,9 +333,11 @@ def read_parquet(path: str, content: bytes) -> Table:
         UnusableError: It holds none, or pyarrow is not installed.
     """
     try:
-        frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+        # Arrow's own types: pandas would turn integers with a missing one among them into floats.
+        frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow", dtype_backend="pyarrow")
     except ImportError:
-        raise UnusableError(f"{path}: reading Parquet needs pyarrow, which is not installed here") from None
+        what = "reading Parquet needs pyarrow: give the stage an environment whose lock file names it"
+        raise UnusableError(f"{path}: {what}") from None
     except Exception as error:  # noqa: BLE001 - pyarrow has no common root, and a broken file is no defect
         raise UnusableError(f"{path}: no Parquet: {' '.join(str(error).split())}") from None
     names = [str(name) for name in frame.columns]
@@ -348,7 +350,7 @@ def read_parquet(path: str, content: bytes) -> Table:
 def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
-    if pd.api.types.is_scalar(value) and pd.isna(value):
+    if value is None or value is pd.NA or value is pd.NaT:
         return None
     return str(value.isoformat() if isinstance(value, date) else value)
 

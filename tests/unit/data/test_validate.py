@@ -506,7 +506,8 @@ def test_without_pyarrow_parquet_is_refused_in_one_line(
 
 
 def test_values_of_a_parquet_file_are_judged_by_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = pd.DataFrame({"a": [1, 2], "b": [1.0, float("nan")]})
+    frame = pd.DataFrame({"a": [1, 2], "b": [1.0, float("nan")], "c": [True, None]})
     monkeypatch.setattr("pandas.read_parquet", lambda *_, **__: frame)
     table = validate.read_parquet("t.parquet", b"")
-    assert table == validate.Table(["a", "b"], {"a": ["1", "2"], "b": ["1.0", None]}, 2)
+    cells: dict[str, list[str | None]] = {"a": ["1", "2"], "b": ["1.0", "nan"], "c": ["True", None]}
+    assert table == validate.Table(["a", "b", "c"], cells, 2)
