@@ -11,6 +11,22 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """What is laid over a pipeline file from outside, weakest first: profile, `environ`, `sets`.
+
+    Attributes:
+        sets: `train.epochs=3`, in the order of the command line.
+        environ: Variables of which those called `PENSTOCK_PARAM_...` set parameters.
+        accelerator: What stages that can use it run on; `cpu` for none.
+    """
+
+    profile: str | None = None
+    sets: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    accelerator: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """How a stage's process is set up, on every executor.
 

@@ -1,0 +1,235 @@
+"""Stages of a checked pipeline file, recipes expanded, but not yet linked to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.plan import recipes
+from penstock.plan.graph import Declared, Node
+from penstock.plan.model import Accelerator, Environment, Output, Overlay, Stage
+from penstock.plan.overlay import Params
+from penstock.plan.paths import is_pattern, matches, overlap
+from penstock.plan.problems import Problems, listing, nearest, shown
+from penstock.plan.reads import FILE, Reads
+from penstock.plan.schema import (
+    EnvironmentFile,
+    LintStage,
+    PipelineFile,
+    PytestStage,
+    RunStage,
+    ValidateStage,
+)
+from penstock.plan.yaml_file import Document
+
+AnyStage = RunStage | LintStage | PytestStage | ValidateStage
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A stage without links.
+
+    Attributes:
+        stage: All but `sources` and `produced`.
+        node: The same for the graph.
+        data: The data set that it validates.
+    """
+
+    stage: Stage
+    node: Node
+    data: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Drafting:
+    """Makes drafts; what is wrong goes to `problems`, and a stage that is too wrong is left out."""
+
+    pipeline: PipelineFile
+    document: Document
+    overlay: Overlay
+    params: Params
+    params_file: str
+    reads: Reads
+    problems: Problems
+
+    def drafts(self) -> list[Draft]:
+        """A draft of every stage, in the order of the file."""
+        made = [self._draft(name, stage) for name, stage in self.pipeline.stages.items()]
+        wanted = self.overlay.accelerator
+        if wanted != "cpu" and not any(draft and draft.stage.accelerator for draft in made):
+            self.problems.add(
+                self.document.file,
+                self.document.line("stages"),
+                f"no stage can use the accelerator {shown(wanted)}",
+                ("declare it at a stage: `accelerator: {cuda: {gpus: 1}}`, or leave --accelerator out",),
+            )
+        return [draft for draft in made if draft is not None]
+
+    def _draft(self, name: str, stage: AnyStage) -> Draft | None:
+        environment = self._environment(name, stage)
+        recipe = self._recipe(name, stage, environment)
+        if recipe is None:
+            return None
+        inputs = tuple(
+            Declared(
+                path,
+                self.document.line("stages", name, "inputs", at)
+                if self._as_listed(stage)
+                else self._line(name),
+            )
+            for at, path in enumerate(recipe.inputs)
+        )
+        outputs = self._outputs(name, stage, recipe)
+        params = self._params(name, stage, inputs, outputs) if isinstance(stage, RunStage) else {}
+        made = Stage(
+            name=name,
+            run=recipe.run,
+            outputs=tuple(
+                sorted((Output(each.path, each.role) for each in outputs), key=lambda one: one.path)
+            ),
+            params=params,
+            params_file=self.params_file if isinstance(stage, RunStage) and stage.params else None,
+            files=recipe.files,
+            variables=tuple(sorted((dict(self.pipeline.variables) | stage.variables).items())),
+            secrets=self._secrets(name, stage),
+            environment=recipe.environment,
+            accelerator=self._accelerator(stage),
+            cache=stage.cache,
+            timeout_s=stage.timeout,
+            retries=stage.retries,
+            uses=None if isinstance(stage, RunStage) else stage.uses,
+            line=self._line(name),
+        )
+        node = Node(name, self._line(name), inputs, outputs)
+        return Draft(made, node, stage.data if isinstance(stage, ValidateStage) else None)
+
+    def _line(self, name: str, *rest: str | int) -> int:
+        return self.document.line("stages", name, *rest)
+
+    def _as_listed(self, stage: AnyStage) -> bool:
+        return not isinstance(stage, ValidateStage) and stage.inputs is not None
+
+    def _environment(self, name: str, stage: AnyStage) -> Environment:
+        """The pipeline's environment with the fields that the stage gives instead."""
+        merged = _fields(self.pipeline.environment) | _fields(stage.environment)
+        lock = merged.get("requirements")
+        own = stage.environment is not None and "requirements" in stage.environment.model_fields_set
+        if lock is not None and self.reads.presence(lock) != FILE:
+            place = (
+                ("stages", name, "environment", "requirements") if own else ("environment", "requirements")
+            )
+            self.problems.add(
+                self.document.file,
+                self.document.line(*place),
+                f"{f'stage {name!r}: ' if own else ''}the lock file {lock!r} is not there",
+                (f"make it with: uv pip compile requirements.in -o {lock}",),
+            )
+        return Environment(**merged)
+
+    def _recipe(self, name: str, stage: AnyStage, environment: Environment) -> recipes.Recipe | None:
+        match stage:
+            case RunStage():
+                return recipes.Recipe(run=stage.run, inputs=tuple(stage.inputs), environment=environment)
+            case LintStage():
+                return recipes.lint(stage, environment, self.reads)
+            case PytestStage():
+                return recipes.pytest(stage, name, environment, self.reads)
+            case ValidateStage():
+                if not self._can_validate(name, stage):
+                    return None
+                return recipes.validate_data(stage, name, self.pipeline.data, environment, self.reads)
+
+    def _can_validate(self, name: str, stage: ValidateStage) -> bool:
+        known = self.pipeline.data
+        if stage.data in known and known[stage.data].schema_ is not None:
+            return True
+        if stage.data in known:
+            what = f"stage {name!r}: data set {stage.data!r} has no schema"
+            notes: tuple[str, ...] = (
+                f"add `schema: <file>` to it (line {self.document.line('data', stage.data)})",
+            )
+        else:
+            what = f"stage {name!r}: there is no data set {shown(stage.data)}"
+            notes = (*nearest(stage.data, known), listing("data sets", known))
+        self.problems.add(self.document.file, self._line(name, "data"), what, notes)
+        return False
+
+    def _outputs(self, name: str, stage: AnyStage, recipe: recipes.Recipe) -> tuple[Declared, ...]:
+        if not isinstance(stage, RunStage):
+            return tuple(Declared(path, self._line(name), role) for path, role in recipe.outputs)
+        if isinstance(stage.outputs, dict):
+            return tuple(
+                Declared(path, self._line(name, "outputs", role), role)
+                for role, path in stage.outputs.items()
+            )
+        return tuple(Declared(path, self._line(name, "outputs", at)) for at, path in enumerate(stage.outputs))
+
+    def _params(
+        self, name: str, stage: RunStage, inputs: tuple[Declared, ...], outputs: tuple[Declared, ...]
+    ) -> dict[str, Any]:
+        """The parameters that a stage declares, nested."""
+        chosen: dict[str, Any] = {}
+        for at, key in enumerate(stage.params):
+            found = self.params.select(key)
+            if found is None:
+                known = self.params.known()
+                self.problems.add(
+                    self.document.file,
+                    self._line(name, "params", at),
+                    f"stage {name!r}: there is no parameter {shown(key)}",
+                    (*nearest(key, known), listing("parameters", known)),
+                )
+                continue
+            _merge(chosen, found)
+        for each in (*inputs, *outputs) if stage.params else ():
+            if _holds(each.path, self.params_file):
+                self.problems.add(
+                    self.document.file,
+                    each.line,
+                    f"stage {name!r}: {each.path!r} holds {self.params_file!r}, the file of its parameters",
+                    ("leave it out: `params` brings the file, with the declared parameters only",),
+                )
+        return chosen
+
+    def _secrets(self, name: str, stage: AnyStage) -> tuple[str, ...]:
+        known = self.pipeline.secrets
+        for at, secret in enumerate(stage.secrets):
+            if secret not in known:
+                what, notes = f"there is no secret {secret!r}", (*nearest(secret, known), _declare(secret))
+            elif secret in stage.variables or secret in self.pipeline.variables:
+                what, notes = f"{secret!r} is both a secret and a variable", ("keep one of them",)
+            else:
+                continue
+            self.problems.add(
+                self.document.file, self._line(name, "secrets", at), f"stage {name!r}: {what}", notes
+            )
+        return tuple(sorted(set(stage.secrets)))
+
+    def _accelerator(self, stage: AnyStage) -> Accelerator | None:
+        if self.overlay.accelerator == "cpu" or stage.accelerator is None:
+            return None
+        chosen = getattr(stage.accelerator, self.overlay.accelerator, None)
+        if chosen is None:
+            return None
+        return Accelerator(kind=self.overlay.accelerator, image=chosen.image, gpus=chosen.gpus)
+
+
+def _fields(environment: EnvironmentFile | None) -> dict[str, Any]:
+    """The fields that the file gives, null included."""
+    return environment.model_dump(include=environment.model_fields_set) if environment else {}
+
+
+def _holds(path: str, file: str) -> bool:
+    return matches(path, file) if is_pattern(path) else overlap(path, file)
+
+
+def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _declare(secret: str) -> str:
+    return f"declare it at the top: `secrets: {{{secret}: {{env: {secret}}}}}`"

@@ -1,0 +1,226 @@
+"""From a pipeline file to a plan: read, overlay, check, expand, link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from penstock.errors import PipelineError
+from penstock.plan import graph
+from penstock.plan import overlay as overlays
+from penstock.plan.compiled import plan_digest
+from penstock.plan.complaints import complain
+from penstock.plan.drafts import Draft, Drafting
+from penstock.plan.judging import archive_of, gates_of
+from penstock.plan.model import Overlay, Plan, Secret, Setting, Stage
+from penstock.plan.paths import path_problem
+from penstock.plan.problems import Problems
+from penstock.plan.reads import FILE, Reads
+from penstock.plan.schema import PipelineFile
+from penstock.plan.yaml_file import Document, Key, parse_mapping, read_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A plan and what it rests on.
+
+    Attributes:
+        root: Absolute.
+        read: Absolute path → digest or presence, of everything that was looked at.
+    """
+
+    root: Path
+    plan: Plan
+    read: Mapping[str, str]
+
+
+def load(pipeline_path: Path, overlay: Overlay) -> Loaded:
+    """The plan that a pipeline file and an overlay come to.
+
+    Raises:
+        PipelineError: The file, or one that it names, is wrong; tells up to ten problems at once.
+        UsageError: The overlay names what is not there.
+    """
+    name = os.path.relpath(pipeline_path) if pipeline_path.is_absolute() else str(pipeline_path)
+    data = read_file(pipeline_path, name)
+    document = parse_mapping(data, name)
+    pipeline = _validated(document)
+    root = find_root(pipeline_path, pipeline.root, document)
+    reads = Reads(root)
+    reads.content(pipeline_path.absolute(), data)
+    file = os.path.relpath(pipeline_path.absolute(), root)
+    merged = overlays.Merged(document)
+    if overlay.profile is not None:
+        merged = overlays.merge_profile(document, overlay.profile, file)
+        pipeline = _validated(merged.document)
+    params, params_file = _params(pipeline, document, overlay, reads, file)
+    compiler = _Compiler(
+        pipeline=pipeline, document=merged.document, file=file, overlay=overlay, params=params, reads=reads
+    )
+    plan = compiler.plan(params_file, overlays.file_settings(merged, file))
+    return Loaded(root=root, plan=replace(plan, digest=plan_digest(plan)), read=reads.seen)
+
+
+def find_root(pipeline_path: Path, declared: str | None, document: Document) -> Path:
+    """The directory that a pipeline's paths are relative to.
+
+    Raises:
+        PipelineError: `root` is absolute or no directory.
+    """
+    where = f"{document.file}:{document.line('root')}"
+    base = pipeline_path.absolute().parent
+    if declared is None:
+        return Path(os.path.normpath(base.parent if base.name == "pipelines" else base))
+    if declared.startswith(("/", "~")):
+        raise PipelineError(
+            f"`root` is {declared!r}, which is not there on another machine",
+            where=where,
+            notes=("write it relative to this file",),
+        )
+    root = Path(os.path.normpath(base / declared))
+    if not root.is_dir():
+        raise PipelineError(
+            f"`root` is {declared!r}, which is no directory",
+            where=where,
+            notes=(f"it would be {root}; write it relative to this file",),
+        )
+    return root
+
+
+def _validated(document: Document) -> PipelineFile:
+    problems = Problems()
+    try:
+        pipeline = PipelineFile.model_validate(document.value)
+    except ValidationError as error:
+        complain(error, PipelineFile, document, problems)
+        problems.raise_if_any()
+        raise  # pragma: no cover - a validation error has at least one finding
+    overlays.check_profiles(document, problems)
+    problems.raise_if_any()
+    return pipeline
+
+
+def _params(
+    pipeline: PipelineFile, document: Document, overlay: Overlay, reads: Reads, file: str
+) -> tuple[overlays.Params, str]:
+    """The parameters after all overlays, and where stages find theirs."""
+    params = overlays.Params()
+    params_file = "params.yaml"
+    if isinstance(pipeline.params, str):
+        params_file = pipeline.params
+        _declare_file(params, params_file, document, reads)
+    elif pipeline.params is not None:
+        _declare(params, pipeline.params, document, ("params",), file)
+    if overlay.profile is not None:
+        profile = pipeline.profiles[overlay.profile]
+        overlays.lay_profile(params, profile.params, overlay.profile, file, document)
+    overlays.lay_environment(params, overlay)
+    overlays.lay_sets(params, overlay)
+    return params, params_file
+
+
+def _declare_file(params: overlays.Params, path: str, document: Document, reads: Reads) -> None:
+    if reads.presence(path) != FILE:
+        raise PipelineError(
+            f"`params` is {path!r}, which is no file",
+            where=f"{document.file}:{document.line('params')}",
+            notes=(f"it is looked for in {reads.root}",),
+        )
+    data = read_file(reads.root / path, path)
+    reads.content(reads.root / path, data)
+    found = parse_mapping(data, path)
+    _declare(params, found.mapping, found, (), path)
+
+
+def _declare(
+    params: overlays.Params, values: Mapping[str, Any], document: Document, above: Key, file: str
+) -> None:
+    try:
+        params.declare(values, lambda path: f"{file}:{document.line(*above, *path)}")
+    except ValueError as error:
+        path, what = error.args
+        raise PipelineError(what, where=f"{document.file}:{document.line(*above, *path)}") from None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Compiler:
+    """Turns a checked pipeline file into a plan, noting what does not fit together."""
+
+    pipeline: PipelineFile
+    document: Document
+    file: str
+    overlay: Overlay
+    params: overlays.Params
+    reads: Reads
+
+    def plan(self, params_file: str, settings: tuple[Setting, ...]) -> Plan:
+        problems = Problems()
+        drafting = Drafting(
+            pipeline=self.pipeline,
+            document=self.document,
+            overlay=self.overlay,
+            params=self.params,
+            params_file=params_file,
+            reads=self.reads,
+            problems=problems,
+        )
+        drafts = drafting.drafts()
+        reserved = self._reserved(drafts, params_file)
+        nodes = [draft.node for draft in drafts]
+        links, order = graph.link(nodes, reserved, self.document.file, problems)
+        gates = gates_of(self.pipeline, self.document, drafts, problems)
+        archive, declared = archive_of(self.pipeline, self.document, drafts, problems)
+        if declared is not None:
+            graph.refuse_archive_overlap(declared, nodes, reserved, self.document.file, problems)
+        problems.raise_if_any()
+        stages = {draft.stage.name: _linked(draft, links[draft.stage.name]) for draft in drafts}
+        return Plan(
+            name=self.pipeline.name,
+            pipeline_file=self.file,
+            profile=self.overlay.profile,
+            stages=tuple(stages[name] for name in order),
+            gates=gates,
+            archive=archive,
+            secrets=self._secrets(),
+            ignore=tuple(self.pipeline.ignore),
+            on_inconclusive=self.pipeline.policy.on_inconclusive,
+            params=self.params.nested(),
+            settings=(*self.params.settings(), *settings),
+        )
+
+    def _reserved(self, drafts: list[Draft], params_file: str) -> dict[str, str]:
+        """What no stage may write over → what it is."""
+        found = {}
+        if path_problem(self.file, pattern=False) is None:
+            found[self.file] = "the pipeline file"
+        if isinstance(self.pipeline.params, str):
+            found[params_file] = "the parameter file"
+        for draft in drafts:
+            lock = draft.stage.environment.requirements
+            if lock is not None:
+                found[lock] = "the lock file"
+        for secret in self.pipeline.secrets.values():
+            if (
+                secret is not None
+                and secret.file is not None
+                and path_problem(secret.file, pattern=False) is None
+            ):
+                found[secret.file] = "the secret"
+        return found
+
+    def _secrets(self) -> tuple[Secret, ...]:
+        found = []
+        for name, source in self.pipeline.secrets.items():
+            file = source.file if source else None
+            env = source.env if source else None
+            found.append(Secret(name=name, env=None if file else env or name, file=file))
+        return tuple(found)
+
+
+def _linked(draft: Draft, links: graph.Links) -> Stage:
+    return replace(draft.stage, sources=links.sources, produced=links.produced)

@@ -1,0 +1,126 @@
+"""`uses: ...`: what is built in, expanded to ordinary commands that a user could have written.
+
+Tools are pinned (`tools/*.txt`), except where the user's lock file names a package: that version wins.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from penstock.plan.model import Environment
+from penstock.plan.paths import inside, is_pattern
+from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
+from penstock.plan.requirements import locked_names, without
+from penstock.plan.schema import DataSet, LintStage, PytestStage, ValidateStage
+
+PACKAGE = Path(__file__).parent
+PROGRAM = ".penstock-recipe/validate.py"
+REPORTS = "build/penstock"
+ALL_PYTHON = "**/*.py"
+
+_LINT_CONFIGS = ("pyproject.toml", "ruff.toml", ".ruff.toml", "mypy.ini", ".mypy.ini", "setup.cfg")
+_PYTEST_CONFIGS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "conftest.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a recipe contributes to its stage."""
+
+    run: str
+    inputs: tuple[str, ...]
+    outputs: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    environment: Environment
+
+
+def lint(stage: LintStage, environment: Environment, reads: Reads) -> Recipe:
+    """Ruff and mypy over the inputs; the second is heard even if the first finds something."""
+    inputs = _checked(stage.inputs, reads)
+    targets = shlex.join(_targets(inputs))
+    run = (
+        "status=0\n"
+        f"python -m ruff check --no-cache -- {targets} || status=1\n"
+        f"python -m mypy --cache-dir=/dev/null -- {targets} || status=1\n"
+        'exit "$status"\n'
+    )
+    return Recipe(
+        run=run,
+        inputs=_with(inputs, _LINT_CONFIGS, reads),
+        environment=_equipped(environment, "lint", reads),
+    )
+
+
+def pytest(stage: PytestStage, name: str, environment: Environment, reads: Reads) -> Recipe:
+    """The test suite, started where the pipeline's root is; its report is an output."""
+    report = f"{REPORTS}/{name}.junit.xml"
+    command = ["python", "-m", "pytest", f"--junitxml={report}", "-o", "junit_family=xunit2"]
+    run = f'{shlex.join(command)} -o "cache_dir=${{TMPDIR:-/tmp}}/pytest"'
+    return Recipe(
+        run=f"{run} {shlex.join(stage.args)}".rstrip() + "\n",
+        inputs=_with(_checked(stage.inputs, reads), _PYTEST_CONFIGS, reads),
+        outputs=((report, "junit"),),
+        environment=_equipped(environment, "pytest", reads),
+    )
+
+
+def validate_data(
+    stage: ValidateStage, name: str, data: Mapping[str, DataSet], environment: Environment, reads: Reads
+) -> Recipe:
+    """A data set against its schema; data that break it are a finding for a gate, not a failure.
+
+    Args:
+        stage: Names one of `data` that has a schema.
+        name: Of the stage.
+        data: By name.
+        environment: Its lock file counts only if the stage itself declares one: data are judged by the
+            recipe's own tools.
+        reads: Notes what was looked at.
+    """
+    chosen = data[stage.data]
+    result = f"{REPORTS}/{name}.validation.json"
+    if stage.environment is None or stage.environment.requirements is None:
+        environment = Environment(python=environment.python, image=environment.image)
+    arguments = [f"--data={chosen.path}", f"--schema={chosen.schema_}", f"--result={result}"]
+    return Recipe(
+        run=shlex.join(["python", PROGRAM, *arguments]) + "\n",
+        inputs=(chosen.path, *((chosen.schema_,) if chosen.schema_ else ())),
+        outputs=((result, "validation"),),
+        files=((PROGRAM, (PACKAGE.parent / "data" / "validate.py").read_text(encoding="utf-8")),),
+        environment=_equipped(environment, "validate-data", reads),
+    )
+
+
+def _checked(inputs: Sequence[str] | None, reads: Reads) -> tuple[str, ...]:
+    if inputs is not None:
+        return tuple(inputs)
+    found = tuple(path for path in ("src", "tests") if reads.presence(path) == DIRECTORY)
+    return found or (ALL_PYTHON,)
+
+
+def _targets(inputs: Sequence[str]) -> list[str]:
+    """What a tool is given: files and directories as they are, the workspace for a pattern."""
+    if any(is_pattern(path) for path in inputs):
+        return ["."]
+    return [path for path in inputs if PurePosixPath(path).suffix in ("", ".py", ".pyi")] or ["."]
+
+
+def _with(inputs: Sequence[str], configs: Sequence[str], reads: Reads) -> tuple[str, ...]:
+    """The inputs and those of the user's configuration files that there are."""
+    there = [path for path in configs if reads.presence(path) == FILE]
+    return (*inputs, *(path for path in there if not any(inside(path, each) for each in inputs)))
+
+
+def _equipped(environment: Environment, tools: str, reads: Reads) -> Environment:
+    """The environment with a recipe's tools in it."""
+    text = (PACKAGE / "tools" / f"{tools}.txt").read_text(encoding="utf-8")
+    lock = environment.requirements
+    named = locked_names(lock, reads) if lock and reads.presence(lock) != ABSENT else frozenset()
+    return Environment(
+        python=environment.python,
+        requirements=lock,
+        extra_requirements=without(text, named),
+        image=environment.image,
+    )

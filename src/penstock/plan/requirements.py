@@ -1,0 +1,86 @@
+"""Lock files: which packages they name, and a recipe's tools less those."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from penstock.plan.reads import Reads
+from penstock.plan.yaml_file import read_file
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_INCLUDE = re.compile(r"(?:-r|--requirement)(?:\s+|=)(\S+)")
+_MAX_FILES = 20
+
+
+def without(requirements: str, names: Collection[str]) -> str:
+    """The requirements whose packages are not among these names, without comments."""
+    kept = [each for each in logical_lines(requirements) if package_name(each) not in names]
+    return "".join(f"{each}\n" for each in kept)
+
+
+def logical_lines(text: str) -> Iterator[str]:
+    """The lines of a requirements file: continued ones whole, no comments, none empty."""
+    pending: list[str] = []
+    for raw in text.splitlines():
+        line = re.sub(r"(?:^|\s)#.*", "", raw).rstrip()
+        pending.append(line.removesuffix("\\").strip())
+        if not line.endswith("\\"):
+            whole = " ".join(part for part in pending if part)
+            pending = []
+            if whole:
+                yield whole
+    if any(pending):
+        yield " ".join(part for part in pending if part)
+
+
+def package_name(requirement: str) -> str | None:
+    """The normal form of the package's name; none for an option."""
+    found = _NAME.match(requirement)
+    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else None
+
+
+def locked_names(path: str, reads: Reads) -> frozenset[str]:
+    """The packages that a lock file names, its includes too.
+
+    Args:
+        path: `uv.lock`, `pyproject.toml` or a requirements file, relative to the root of `reads`.
+        reads: Reads it.
+
+    Raises:
+        PipelineError: The file or one that it includes cannot be read.
+    """
+    names: set[str] = set()
+    waiting = [reads.root / path]
+    done: set[Path] = set()
+    while waiting and len(done) < _MAX_FILES:
+        file = waiting.pop()
+        if file in done:
+            continue
+        done.add(file)
+        data = read_file(file, path, limit=64 << 20)
+        reads.content(file, data)
+        text = data.decode("utf-8", "replace")
+        if file.suffix == ".toml" or file.name == "uv.lock":
+            names |= _toml_names(text)
+            continue
+        for line in logical_lines(text):
+            if included := _INCLUDE.match(line):
+                waiting.append(file.parent / included[1])
+            elif name := package_name(line):
+                names.add(name)
+    return frozenset(names)
+
+
+def _toml_names(text: str) -> set[str]:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return set()  # whoever installs from it says what is wrong
+    packages = document.get("package", [])
+    project = document.get("project", {})
+    named = [each.get("name", "") for each in packages] if isinstance(packages, list) else []
+    named += project.get("dependencies", []) if isinstance(project, dict) else []
+    return {name for each in named if (name := package_name(str(each)))}
