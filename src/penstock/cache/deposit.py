@@ -6,11 +6,12 @@ import fcntl
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from penstock.cache.faults import store_error
+from penstock.cache.faults import Reported
 from penstock.cache.locks import Lock
 from penstock.digest import CHUNK_BYTES, PREFIX
 from penstock.errors import InputError
@@ -42,7 +43,7 @@ class Deposit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for temporary, _ in self._waiting:
-            Path(temporary).unlink(missing_ok=True)
+            discard(temporary)
         self._lock.release()
 
     def add_file(self, path: str | bytes | os.PathLike[str]) -> tuple[str, int]:
@@ -56,19 +57,17 @@ class Deposit:
             source = os.open(path, _READ)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", where=os.fsdecode(path)) from error
-        try:
-            if not stat.S_ISREG(os.fstat(source).st_mode):
-                raise InputError("is no regular file", where=os.fsdecode(path))
-            temporary = new_name(self._home)
-            target = self._begin(temporary)
+        with Reported(self._home, "written"):
             try:
-                found, size = copy_hashing(source, target)
-            except OSError as error:
-                raise store_error(error, temporary, "written") from error
+                if not stat.S_ISREG(os.fstat(source).st_mode):
+                    raise InputError("is no regular file", where=os.fsdecode(path))
+                temporary, target = self._begin()
+                try:
+                    found, size = copy_hashing(source, target)
+                finally:
+                    os.close(target)
             finally:
-                os.close(target)
-        finally:
-            os.close(source)
+                os.close(source)
         self._waiting[-1] = (temporary, f"{self._home}/blobs/sha256/{found[:2]}/{found[2:]}")
         return PREFIX + found, size
 
@@ -96,37 +95,31 @@ class Deposit:
         Raises:
             StoreError: The store cannot be written.
         """
-        try:
+        with Reported(self._home, "written"):
             for temporary, _ in self._waiting:
                 _sync_file(temporary)
             for temporary, path in self._waiting:
                 move_into_place(temporary, path)
             for directory in {os.path.dirname(path) for _, path in self._waiting}:  # noqa: PTH120 - paths that are str
                 sync_directory(directory)
-        except OSError as error:
-            raise store_error(error, error.filename or self._home, "written") from error
         self._waiting.clear()
 
     def _add(self, data: bytes, kind: str) -> str:
-        temporary = new_name(self._home)
-        target = self._begin(temporary)
-        try:
-            write_all(target, data)
-        except OSError as error:
-            raise store_error(error, temporary, "written") from error
-        finally:
-            os.close(target)
+        with Reported(self._home, "written"):
+            temporary, target = self._begin()
+            try:
+                write_all(target, data)
+            finally:
+                os.close(target)
         found = hashlib.sha256(data).hexdigest()
         self._waiting[-1] = (temporary, f"{self._home}/{kind}/{found[:2]}/{found[2:]}")
         return PREFIX + found
 
-    def _begin(self, temporary: str) -> int:
-        try:
-            target = os.open(temporary, _NEW, 0o444)
-        except OSError as error:
-            raise store_error(error, temporary, "written") from error
+    def _begin(self) -> tuple[str, int]:
+        temporary = new_name(self._home)
+        target = os.open(temporary, _NEW, 0o444)
         self._waiting.append((temporary, ""))
-        return target
+        return temporary, target
 
 
 def new_name(home: str) -> str:
@@ -142,13 +135,12 @@ def copy_hashing(source: int, target: int) -> tuple[str, int]:
     Raises:
         OSError: Reading or writing failed.
     """
-    data = os.read(source, CHUNK_BYTES)
-    if len(data) < CHUNK_BYTES:
-        rest = os.read(source, CHUNK_BYTES) if data else b""
-        if not rest:
+    size = os.fstat(source).st_size
+    if size < CHUNK_BYTES:
+        data = os.read(source, size + 1)
+        if len(data) == size:
             write_all(target, data)
-            return hashlib.sha256(data).hexdigest(), len(data)
-        os.lseek(source, 0, os.SEEK_SET)
+            return hashlib.sha256(data).hexdigest(), size
     return _copy_large(source, target)
 
 
@@ -201,10 +193,16 @@ def write_whole(home: str, path: str, data: bytes, *, durable: bool) -> None:
             os.close(descriptor)
         move_into_place(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        discard(temporary)
         raise
     if durable:
         sync_directory(os.path.dirname(path))  # noqa: PTH120 - a path that is str
+
+
+def discard(temporary: str) -> None:
+    """Remove a temporary file as far as that is possible; `gc` removes what is left."""
+    with suppress(OSError):
+        os.unlink(temporary)  # noqa: PTH108 - a path that is str
 
 
 def move_into_place(temporary: str, path: str) -> None:

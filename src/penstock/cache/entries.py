@@ -9,7 +9,7 @@ from pathlib import Path
 from penstock import digest
 from penstock.cache import locks
 from penstock.cache.deposit import make_directories, sync_directory, write_whole
-from penstock.cache.faults import store_error
+from penstock.cache.faults import Reported, store_error
 from penstock.digest import PREFIX
 from penstock.errors import CorruptError, StoreError
 
@@ -106,14 +106,13 @@ class Entries:
         """
         self.check()
         descriptor = self.open(kind, name)
-        try:
-            data = read_all(descriptor, os.fstat(descriptor).st_size)
-            if digest.of_bytes(data) != name:
-                raise self.damaged(kind, name, descriptor)
-        except OSError as error:
-            raise store_error(error, self.place(kind, name), "read") from error
-        finally:
-            os.close(descriptor)
+        with Reported(self.place(kind, name), "read"):
+            try:
+                data = read_all(descriptor, os.fstat(descriptor).st_size)
+                if digest.of_bytes(data) != name:
+                    raise self.damaged(kind, name, descriptor)
+            finally:
+                os.close(descriptor)
         return data
 
     def write(self, kind: str, name: str, data: bytes, *, durable: bool) -> None:
@@ -124,11 +123,8 @@ class Entries:
         """
         self.prepare()
         path = self.place(kind, name)
-        try:
-            with self.usage():
-                write_whole(self._home, path, data, durable=durable)
-        except OSError as error:
-            raise store_error(error, path, "written") from error
+        with Reported(path, "written"), self.usage():
+            write_whole(self._home, path, data, durable=durable)
 
     def touch(self, path: str) -> None:
         """Note that an entry was used."""
@@ -148,16 +144,15 @@ class Entries:
         if self._checked:
             return
         path = f"{self._home}/version"
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise store_error(error, path, "read") from error
-        try:
-            found = os.read(descriptor, 100)
-        finally:
-            os.close(descriptor)
+        with Reported(path, "read"):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return
+            try:
+                found = os.read(descriptor, 100)
+            finally:
+                os.close(descriptor)
         if found != FORMAT.encode():
             raise StoreError(
                 f"it has format {found[:40].decode(errors='replace').strip()!r};"
@@ -176,16 +171,14 @@ class Entries:
         if self._prepared:
             return
         self.check()
-        try:
-            if not self._checked:
+        if not self._checked:
+            with Reported(self._home, "made"):
                 names = (*KINDS, "quarantine", "tmp", "locks", "leases")
                 self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
                 make_directories(*(self.home / name for name in names))
-                write_whole(self._home, f"{self._home}/version", FORMAT.encode(), durable=True)
                 os.close(os.open(f"{self._home}/locks/usage", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
                 sync_directory(f"{self._home}/locks")
-        except OSError as error:
-            raise store_error(error, self._home, "made") from error
+                write_whole(self._home, f"{self._home}/version", FORMAT.encode(), durable=True)
         self._checked = self._prepared = True
 
     def usage(self) -> locks.Lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import TracebackType
 
 from penstock.errors import StoreError
 
@@ -28,6 +29,30 @@ def store_error(error: OSError, path: str | Path, doing: str) -> StoreError:
         where=os.fsdecode(path),
         notes=(_REMEDIES.get(error.errno or 0, _DEFAULT_REMEDY),),
     )
+
+
+class Reported:
+    """Within its block, an `OSError` becomes the `StoreError` that it means.
+
+    Args:
+        path: What the error is about, if it does not say so itself.
+        doing: What the store could not be: `written`, `read`, ...
+    """
+
+    __slots__ = ("_doing", "_path")
+
+    def __init__(self, path: str | Path, doing: str) -> None:
+        self._path = path
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError):
+            raise store_error(error, error.filename or self._path, self._doing) from error
 
 
 def not_written(error: OSError, destination: Path) -> StoreError:

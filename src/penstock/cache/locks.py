@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,7 +32,8 @@ class Lock:
             return
         if self._path is not None:
             # still locked here: whoever opened the file meanwhile finds that it is gone and starts over
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # `gc` removes it then
+                self._path.unlink()
         os.close(descriptor)
 
     def __enter__(self) -> Self:
@@ -62,7 +64,12 @@ def try_exclusive(path: Path, *, remove: bool = False) -> Lock | None:
         except OSError:
             os.close(descriptor)
             raise
-        if _is_at(descriptor, path):
+        try:
+            is_current = _is_at(descriptor, path)
+        except OSError:
+            os.close(descriptor)
+            raise
+        if is_current:
             return Lock(descriptor, path if remove else None)
         os.close(descriptor)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.cache import locks, records
-from penstock.cache.entries import BLOBS, KEYS, RESULTS, SUFFIX, TREES, read_all
-from penstock.cache.faults import store_error
+from penstock.cache.entries import BLOBS, KEYS, RESULTS, SUFFIX, TREES
+from penstock.cache.faults import Reported
 from penstock.cache.hashing import hash_rest
 from penstock.cache.records import ResultRecord
 from penstock.cache.store import Store, blobs_of
@@ -155,54 +155,52 @@ def verify(store: Store) -> Verification:
             size += found or 0
             if found is None:
                 damaged.append(f"{_LABELS[kind]}: {name}")
-    for name in names(store, RESULTS):
+    for result in _results(store, damaged):
         checked += 1
-        result = _result(store, name)
-        if result is None:
-            damaged.append(f"{_LABELS[RESULTS]}: {name}")
-        elif not result.whole:
-            damaged.append(f"{_LABELS[RESULTS]}: {name}: an output is gone")
+        if not result.whole:
+            damaged.append(f"{_LABELS[RESULTS]}: {result.record.key}: an output is gone")
     return Verification(checked=checked, size_bytes=size, damaged=tuple(damaged))
 
 
 def _sound(store: Store, kind: str, name: str) -> int | None:
     """The size of an entry, None if it does not match its name; one that is gone meanwhile is sound."""
     path = store.place(kind, name)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return 0
-    except OSError as error:
-        raise store_error(error, path, "read") from error
-    try:
-        content, size = hash_rest(descriptor)
-        if PREFIX + content.hex() == name:
-            return size
-        store.set_aside(kind, name, descriptor)
-    except IsADirectoryError:
-        store.set_aside(kind, name)
-    except OSError as error:
-        raise store_error(error, path, "read") from error
-    finally:
-        os.close(descriptor)
+    with Reported(path, "read"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return 0
+        try:
+            content, size = hash_rest(descriptor)
+            if PREFIX + content.hex() == name:
+                return size
+            store.set_aside(kind, name, descriptor)
+        except IsADirectoryError:
+            store.set_aside(kind, name)
+        finally:
+            os.close(descriptor)
     return None
 
 
-def _result(store: Store, key: str) -> _Result | None:
-    """A result with all that it needs; None if its record is damaged, which is then set aside."""
-    path = store.place(RESULTS, key)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise store_error(error, path, "read") from error
-    try:
-        about = os.fstat(descriptor)
-        record = records.decode(read_all(descriptor, about.st_size), key)
-    except (ValueError, IsADirectoryError):
-        store.set_aside(RESULTS, key)
-        return None
-    finally:
-        os.close(descriptor)
+def _results(store: Store, damaged: list[str]) -> Iterator[_Result]:
+    """All results with what they need; a damaged record is set aside and named."""
+    for key in names(store, RESULTS):
+        with Reported(store.place(RESULTS, key), "read"):
+            try:
+                with open(store.place(RESULTS, key), "rb") as file:  # noqa: PTH123 - a path that is str
+                    data, used_at = file.read(), os.fstat(file.fileno()).st_mtime
+            except FileNotFoundError:
+                continue
+        try:
+            record = records.decode(data, key)
+        except ValueError:
+            store.set_aside(RESULTS, key)
+            damaged.append(f"{_LABELS[RESULTS]}: {key}")
+        else:
+            yield _result(store, record, used_at)
+
+
+def _result(store: Store, record: ResultRecord, used_at: float) -> _Result:
     blobs: set[str] = set()
     trees = {part.digest for part in record.parts if part.kind is PartKind.DIRECTORY}
     blobs.update(part.digest for part in record.parts if part.kind is not PartKind.DIRECTORY)
@@ -213,7 +211,7 @@ def _result(store: Store, key: str) -> _Result | None:
         except (StoreError, ValueError):
             whole = False
     whole = whole and all(store.has(blob) for blob in blobs)
-    return _Result(record=record, used_at=about.st_mtime, blobs=blobs, trees=trees, whole=whole)
+    return _Result(record=record, used_at=used_at, blobs=blobs, trees=trees, whole=whole)
 
 
 def gc(
@@ -234,7 +232,7 @@ def gc(
     if not (store.home / "version").exists():
         return collection
     usage = store.home / "locks" / "usage"
-    try:
+    with Reported(store.home, "tidied up"):
         lock = locks.exclusive(usage, PATIENCE_S)
         if lock is None:
             raise StoreError(
@@ -244,8 +242,6 @@ def gc(
             )
         with lock:
             _collect(store, collection, older_than_s, max_size_bytes)
-    except OSError as error:
-        raise store_error(error, error.filename or store.home, "tidied up") from error
     return collection
 
 
@@ -253,8 +249,7 @@ def _collect(
     store: Store, collection: Collection, older_than_s: float | None, max_size_bytes: int | None
 ) -> None:
     leased = _leased(store.home / "leases")
-    results = [(key, _result(store, key)) for key in names(store, RESULTS)]
-    sound = [each for _, each in results if each is not None and each.whole]
+    sound = [result for result in _results(store, []) if result.whole]
     keep = _chosen(store, sound, leased, older_than_s, max_size_bytes)
     keys = {each.record.key for each in keep}
     blobs = {blob for each in keep for blob in each.blobs}
@@ -361,12 +356,11 @@ def _size(store: Store, kind: str, name: str) -> int:
 
 
 def _listed(directory: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))  # noqa: PTH208 - names are wanted
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise store_error(error, directory, "read") from error
+    with Reported(directory, "read"):
+        try:
+            return sorted(os.listdir(directory))  # noqa: PTH208 - names are wanted
+        except FileNotFoundError:
+            return []
 
 
 def shown_bytes(size: int) -> str:

@@ -15,13 +15,14 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from penstock import digest
 from penstock.cache import locks, records
-from penstock.cache.deposit import Deposit, copy_hashing
+from penstock.cache.deposit import Deposit, copy_hashing, discard
 from penstock.cache.entries import BLOBS, KEYS, RESULTS, TREES, Entries, read_all
-from penstock.cache.faults import not_written, store_error
+from penstock.cache.faults import Reported, not_written
 from penstock.cache.records import ResultRecord
 from penstock.digest import PREFIX
 from penstock.errors import StoreError
@@ -171,24 +172,24 @@ class Store(Entries):
             except OSError as error:
                 raise not_written(error, destination) from error
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            discard(os.fspath(temporary))
             raise
 
     def copy_out(self, name: str, destination: Path, *, executable: bool = False) -> None:
         """Like `get_file` for a path of which nobody knows yet: a failure leaves part of a file there."""
         source = self.open(BLOBS, name)
         try:
-            mode = 0o777 if executable else 0o666
+            target = os.open(
+                destination, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o777 if executable else 0o666
+            )
             try:
-                target = os.open(destination, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-                try:
-                    found, _ = copy_hashing(source, target)
-                finally:
-                    os.close(target)
-            except OSError as error:
-                raise not_written(error, destination) from error
+                found, _ = copy_hashing(source, target)
+            finally:
+                os.close(target)
             if PREFIX + found != name:
                 raise self.damaged(BLOBS, name, source)
+        except OSError as error:
+            raise not_written(error, destination) from error
         finally:
             os.close(source)
 
@@ -209,22 +210,19 @@ class Store(Entries):
 
     def _recall(self, key: str) -> ResultRecord | None:
         path = self.place(RESULTS, key)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise store_error(error, path, "read") from error
-        try:
-            about = os.fstat(descriptor)
-            record = records.decode(read_all(descriptor, about.st_size), key)
-        except ValueError:
-            self.set_aside(RESULTS, key, descriptor)
-            return None
-        except OSError as error:
-            raise store_error(error, path, "read") from error
-        finally:
-            os.close(descriptor)
+        with Reported(path, "read"):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+            try:
+                about = os.fstat(descriptor)
+                record = records.decode(read_all(descriptor, about.st_size), key)
+            except ValueError:
+                self.set_aside(RESULTS, key, descriptor)
+                return None
+            finally:
+                os.close(descriptor)
         if not all(self._complete(part) for part in record.parts):
             return None
         # the clock only orders what `gc` removes first
@@ -254,10 +252,8 @@ class Store(Entries):
         """
         self.prepare()
         path = Path(self._home, "locks", "flight-" + key.removeprefix(PREFIX))
-        try:
+        with Reported(path, "locked"):
             return locks.try_exclusive(path, remove=True)
-        except OSError as error:
-            raise store_error(error, path, "locked") from error
 
     def lease(self) -> locks.Lock:
         """While held, `gc` keeps every result that this store recalls or commits.
@@ -267,12 +263,9 @@ class Store(Entries):
         """
         self.prepare()
         path = Path(self._home, "leases", f"{os.getpid()}-{os.urandom(6).hex()}")
-        try:
-            with self.usage():
-                self._lease = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                fcntl.flock(self._lease, fcntl.LOCK_EX)
-        except OSError as error:
-            raise store_error(error, path, "written") from error
+        with Reported(path, "written"), self.usage():
+            self._lease = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            fcntl.flock(self._lease, fcntl.LOCK_EX)
         return _Lease(self, path)
 
     def end_lease(self) -> None:
@@ -283,7 +276,8 @@ class Store(Entries):
 
     def _hold(self, key: str) -> None:
         if self._lease >= 0:
-            os.write(self._lease, key.encode() + b"\n")
+            with Reported(self._home, "written"):
+                os.write(self._lease, key.encode() + b"\n")
 
 
 class _Lease(locks.Lock):
@@ -293,7 +287,8 @@ class _Lease(locks.Lock):
         self._file = path
 
     def release(self) -> None:
-        self._file.unlink(missing_ok=True)
+        with suppress(OSError):  # `gc` removes it then
+            self._file.unlink()
         self._store.end_lease()
 
 
