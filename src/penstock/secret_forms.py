@@ -61,7 +61,8 @@ def _base64_forms(value: bytes) -> Iterator[bytes]:
         for again in _base64(form):
             yield from _both_alphabets(again)
     for width in _LINE_WIDTHS:
-        yield from _wrapped(base64.b64encode(value), width)
+        for ended in (value, value + b"\n"):  # as `printf` and `echo` give it to base64
+            yield from _wrapped(base64.b64encode(ended), width)
 
 
 def _base64(value: bytes) -> Iterator[bytes]:
@@ -83,7 +84,9 @@ def _both_alphabets(form: bytes) -> tuple[bytes, bytes]:
 def _wrapped(form: bytes, width: int) -> Iterator[bytes]:
     if len(form) > width:
         lines = [form[at : at + width] for at in range(0, len(form), width)]
-        yield from (line for line in lines if len(line) >= ENCODED_FROM_BYTES)
+        if len(lines[-1]) < ENCODED_FROM_BYTES:
+            lines[-2:] = [lines[-2], b"\n".join(lines[-2:])]
+        yield from lines
 
 
 def _hexadecimal(value: bytes) -> Iterator[bytes]:
