@@ -107,7 +107,7 @@ class Collection:
 class _Result:
     """A stored result and what it needs."""
 
-    record: ResultRecord
+    key: str
     used_at: float
     blobs: set[str]
     trees: set[str]
@@ -158,7 +158,7 @@ def verify(store: Store) -> Verification:
     for result in _results(store, damaged):
         checked += 1
         if not result.whole:
-            damaged.append(f"{_LABELS[RESULTS]}: {result.record.key}: an output is gone")
+            damaged.append(f"{_LABELS[RESULTS]}: {result.key}: an output is gone")
     return Verification(checked=checked, size_bytes=size, damaged=tuple(damaged))
 
 
@@ -211,7 +211,7 @@ def _result(store: Store, record: ResultRecord, used_at: float) -> _Result:
         except (StoreError, ValueError):
             whole = False
     whole = whole and all(store.has(blob) for blob in blobs)
-    return _Result(record=record, used_at=used_at, blobs=blobs, trees=trees, whole=whole)
+    return _Result(key=record.key, used_at=used_at, blobs=blobs, trees=trees, whole=whole)
 
 
 def gc(
@@ -251,7 +251,7 @@ def _collect(
     leased = _leased(store.home / "leases")
     sound = [result for result in _results(store, []) if result.whole]
     keep = _chosen(store, sound, leased, older_than_s, max_size_bytes)
-    keys = {each.record.key for each in keep}
+    keys = {each.key for each in keep}
     blobs = {blob for each in keep for blob in each.blobs}
     trees = {tree for each in keep for tree in each.trees}
     collection.kept = len(keep)
@@ -274,13 +274,13 @@ def _chosen(
 ) -> list[_Result]:
     """The results that stay, most recently used first."""
     now = time.time()
-    results.sort(key=lambda each: (each.record.key in leased, each.used_at), reverse=True)
+    results.sort(key=lambda each: (each.key in leased, each.used_at), reverse=True)
     keep: list[_Result] = []
     blobs: set[str] = set()
     total = 0
     for each in results:
         added = sum(_size(store, BLOBS, blob) for blob in each.blobs - blobs)
-        if each.record.key not in leased:
+        if each.key not in leased:
             if older_than_s is not None and now - each.used_at > older_than_s:
                 continue
             if max_size_bytes is not None and total + added > max_size_bytes:
