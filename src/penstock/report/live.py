@@ -114,7 +114,7 @@ class LiveObserver:
             return
         symbol, word, colour = STATES[result.state]
         broken = result.state in wording.BROKEN
-        text = f"{word:<9}  {wording.duration(result.wall_s):>11}  "
+        text = f"{word:<9}  {wording.duration(result.wall_s):>9}  "
         text += wording.problem(result) if broken else wording.why(result)
         self._print(symbol, result.name, text, _RICH[colour])
 
@@ -183,8 +183,8 @@ class LiveObserver:
 
     def _print(self, symbol: str, name: str, text: str, colour: str) -> None:
         style = style_of(self._stream, self._environ)
-        line = f" {style.cell(name, self._columns)}  {text}" if name else f" {text}"
-        line = style.fit(line, style.width - 4) if not name else style.fit_line(line, style.width - 4)
+        line = f"{style.cell(name, self._columns)}  {text}" if name else text
+        line = " " + style.fit_line(line, style.width - 4)
         try:
             if self._console is None:
                 self._stream.write(f"  {style.write(symbol)}{line}\n")
@@ -203,12 +203,14 @@ class LiveObserver:
         table = Table.grid(padding=(0, 1, 0, 0), expand=True)
         table.add_column(width=3, justify="right")
         table.add_column(min_width=self._columns, no_wrap=True)
-        table.add_column(justify="right", no_wrap=True, min_width=11)
-        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True, min_width=9)
+        style = style_of(self._stream, self._environ)
+        # rich would end a cut line with a character that is not in ASCII
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis" if style.unicode else "crop")
         now = self._clock()
         for name, row in list(self._rows.items()):
             last = f"waiting for {row.waits_for}" if row.waits_for else row.last
             took = wording.duration(now - row.began)
-            table.add_row(row.spinner, Text(name), Text(took), Text(last, style="dim"))
+            table.add_row(row.spinner, Text(name), Text(took), Text(style.write(last), style="dim"))
         done = f"  {self._ended} of {wording.count(self._total, 'stage')} done, {len(self._rows)} running"
         return Group(table, Text(done, style="dim"))
