@@ -11,7 +11,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from penstock.plan.problems import Problems, listing, nearest, shown
-from penstock.plan.schema import RECIPES
+from penstock.plan.schema import RECIPES, RunStage
 from penstock.plan.yaml_file import Document, Key
 
 _GATES = ("schema", "threshold")
@@ -39,33 +39,34 @@ def complain(error: ValidationError, model: type[BaseModel], document: Document,
         problems: Where the findings go.
     """
     for detail in error.errors(include_url=False):
-        place = locate(detail["loc"], document)
+        place = locate(detail, document)
+        line = document.line(*place)
+        if detail["loc"][-1:] == ("[key]",):
+            place = place[:-1]
         what, notes = _sentence(detail, place, model)
-        problems.add(document.file, document.line(*place), f"{subject(place, document)}{what}", notes)
+        problems.add(document.file, line, f"{subject(place)}{what}", notes)
 
 
-def locate(loc: Sequence[str | int], document: Document) -> Key:
+def locate(detail: ErrorDetails, document: Document) -> Key:
     """The place in the file that pydantic means: its own names for branches of a union left out."""
     place: Key = ()
     value = document.value
+    loc = detail["loc"]
     for at, part in enumerate(loc):
         if isinstance(value, dict) and part in value and isinstance(part, str):
-            tag = at + 1 < len(loc) and _is_tag(value, part, place)
-            if tag:
+            if at + 1 < len(loc) and _is_tag(value, part, place):
                 continue
             place, value = (*place, part), value[part]
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             place, value = (*place, part), value[part]
-        elif at == len(loc) - 1 and part != "[key]":
-            place = (*place, part)
-    return place
+    return (*place, loc[-1]) if detail["type"] == "missing" else place
 
 
-def subject(place: Key, document: Document) -> str:
+def subject(place: Key) -> str:
     """What a sentence about a place begins with: `stage 'train': `, `gate 2: `, ..."""
     match place:
         case ("profiles", str() as name, *rest):
-            return f"profile {name!r}: {subject(tuple(rest), document)}"
+            return f"profile {name!r}: {subject(tuple(rest))}"
         case ("stages", str() as name, *_):
             return f"stage {name!r}: "
         case ("gates", int() as number, *_):
@@ -86,19 +87,22 @@ def _is_tag(value: Mapping[str, Any], part: str, place: Key) -> bool:
 def _sentence(detail: ErrorDetails, place: Key, model: type[BaseModel]) -> tuple[str, tuple[str, ...]]:
     match detail["type"]:
         case "missing":
-            return f"needs `{place[-1]}`", _described(model, detail["loc"])
+            return f"needs `{place[-1]}`", ("write `version: 1`",) if place == ("version",) else ()
         case "extra_forbidden":
             return _unknown_key(detail, place, model)
         case "union_tag_invalid" | "union_tag_not_found":
             return _no_branch(place, detail["input"])
         case _:
-            what, notes = _about_value(detail)
-            return f"{_label(place)}{what}", notes
+            name = detail["loc"][-1:] == ("[key]",)
+            # somebody may have written the secret itself where its source belongs
+            value = "a value" if "secrets" in place and not name else shown(detail["input"])
+            what, notes = _about_value(detail, value)
+            return f"{'the name ' if name else _label(place)}{what}", notes
 
 
-def _about_value(detail: ErrorDetails) -> tuple[str, tuple[str, ...]]:
+def _about_value(detail: ErrorDetails, value: str) -> tuple[str, tuple[str, ...]]:
     """What follows the name of a setting whose value is wrong."""
-    kind, context, value = detail["type"], detail.get("ctx", {}), shown(detail["input"])
+    kind, context = detail["type"], detail.get("ctx", {})
     if kind == "penstock":
         return str(context.get("what", detail["msg"])), tuple(context.get("notes", ()))
     if kind in _KINDS:
@@ -139,7 +143,7 @@ def _unknown_key(detail: ErrorDetails, place: Key, model: type[BaseModel]) -> tu
     key = str(detail["loc"][-1])
     owner = _model_at(model, detail["loc"][:-1])
     known = keys_of(owner) if owner else []
-    if key == "uses" and "run" in known:
+    if key == "uses" and owner is RunStage:
         return "has both `run` and `uses`", ("keep `run` for a command of your own, `uses` for a recipe",)
     where = _label(place[:-1])
     return (
@@ -163,17 +167,12 @@ def _no_branch(place: Key, value: object) -> tuple[str, tuple[str, ...]]:
             return "needs `run` or `uses`", ("`run` is a command, `uses` a recipe: " + ", ".join(RECIPES),)
         return "needs `gate`", (listing("gates", _GATES),)
     noun = "recipe" if key == "uses" else "gate"
+    if not isinstance(value[key], str):
+        return f"`{key}` is {shown(value[key])}, which is no text", (listing(f"{noun}s", kinds),)
     return f"there is no {noun} {shown(value[key])}", (
         *nearest(str(value[key]), kinds),
         listing(f"{noun}s", kinds),
     )
-
-
-def _described(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[str, ...]:
-    if tuple(loc) == ("version",):
-        return ("write `version: 1` as the first line",)
-    owner = _model_at(model, loc[:-1])
-    return (listing("keys here", keys_of(owner), 24),) if owner else ()
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:

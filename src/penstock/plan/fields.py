@@ -93,7 +93,9 @@ def _variable_value(value: Any) -> str:
 
 StageName = Annotated[
     str,
-    _matching(_NAME, "a name has lower-case letters, digits and dashes, begins with a letter, at most 63"),
+    _matching(
+        _NAME, "a stage's name has lower-case letters, digits and dashes, begins with a letter, at most 63"
+    ),
     Field(json_schema_extra={"pattern": f"^{_NAME}$"}),
 ]
 Title = Annotated[

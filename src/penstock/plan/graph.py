@@ -12,7 +12,7 @@ from penstock.plan.model import Plan, Produced
 from penstock.plan.paths import inside, is_pattern, literal_prefix, matches, overlap
 from penstock.plan.problems import Problems
 
-_MAX_COMPARISONS = 300_000
+_MAX_WORK = 600_000  # names compared, some tenths of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ def link(
     outputs.refuse_overlaps(file, problems)
     outputs.refuse_reserved(reserved, file, problems)
     links = {node.name: _links(node, outputs, file, problems) for node in nodes}
+    if outputs.work > _MAX_WORK:
+        what = "there are too many patterns over too many outputs"
+        problems.add(file, nodes[0].line, what, ("begin patterns with the directory that they search",))
     needs = {name: sorted({item.stage for item in each.produced}) for name, each in links.items()}
     order = _order([node.name for node in nodes], needs)
     if len(order) < len(nodes):
@@ -119,7 +122,7 @@ class _Outputs:
     nodes: Sequence[Node]
     owners: dict[str, tuple[str, int]] = field(default_factory=dict)
     ordered: list[str] = field(default_factory=list)
-    comparisons: int = 0
+    work: int = 0
 
     def __post_init__(self) -> None:
         for node in self.nodes:
@@ -147,8 +150,8 @@ class _Outputs:
     def selected(self, pattern: str) -> Iterator[str]:
         """The outputs that a pattern selects as a whole."""
         for path in self.below(literal_prefix(pattern)):
-            self.comparisons += 1
-            if self.comparisons > _MAX_COMPARISONS:
+            self.work += (path.count("/") + 1) * (pattern.count("**") + 1)
+            if self.work > _MAX_WORK:
                 return
             if matches(pattern, path):
                 yield path
@@ -224,13 +227,6 @@ def _reads(
             )
             return [], False
         found = [Produced(each, outputs.owners[each][0], each) for each in outputs.selected(path)]
-        if outputs.comparisons > _MAX_COMPARISONS:
-            problems.add(
-                file,
-                declared.line,
-                f"stage {node.name!r}: input {path!r}: there are too many patterns over too many outputs",
-                ("begin patterns with the directory that they search",),
-            )
         return found, True
     holder = outputs.holding(path)
     if holder is not None:

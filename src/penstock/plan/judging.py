@@ -67,7 +67,7 @@ def archive_of(
     if not isinstance(publish, Publish) or publish.archive is None:
         return None, None
     asked = publish.archive
-    contents = _listed(asked, document, drafts, problems) if asked.contents else _usual(drafts)
+    contents = _listed(asked, document, drafts, problems) if asked.contents is not None else _usual(drafts)
     if not contents and not (asked.contents and problems):
         outputs = [output.path for draft in drafts for output in draft.stage.outputs]
         problems.add(

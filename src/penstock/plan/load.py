@@ -19,8 +19,8 @@ from penstock.plan.drafts import Draft, Drafting
 from penstock.plan.judging import archive_of, gates_of
 from penstock.plan.model import Overlay, Plan, Secret, Setting, Stage
 from penstock.plan.paths import path_problem
-from penstock.plan.problems import Problems
-from penstock.plan.reads import FILE, Reads
+from penstock.plan.problems import Problems, shown
+from penstock.plan.reads import DIRECTORY, FILE, Reads, presence
 from penstock.plan.schema import PipelineFile
 from penstock.plan.yaml_file import Document, Key, parse_mapping, read_file
 
@@ -78,16 +78,16 @@ def find_root(pipeline_path: Path, declared: str | None, document: Document) -> 
         return Path(os.path.normpath(base.parent if base.name == "pipelines" else base))
     if declared.startswith(("/", "~")):
         raise PipelineError(
-            f"`root` is {declared!r}, which is not there on another machine",
+            f"`root` is {shown(declared)}, which is not there on another machine",
             where=where,
             notes=("write it relative to this file",),
         )
     root = Path(os.path.normpath(base / declared))
-    if not root.is_dir():
+    if presence(str(root)) != DIRECTORY:
         raise PipelineError(
-            f"`root` is {declared!r}, which is no directory",
+            f"`root` is {shown(declared)}, which is no directory",
             where=where,
-            notes=(f"it would be {root}; write it relative to this file",),
+            notes=("write it relative to the directory of this file",),
         )
     return root
 

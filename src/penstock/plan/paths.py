@@ -48,6 +48,8 @@ def literal_prefix(pattern: str) -> str:
 def matches(pattern: str, path: str) -> bool:
     """Whether a pattern selects a path; `**` stands for any number of directories, none included."""
     names = pattern.split("/")
+    if names[-1] != "**" and not _name(names[-1]).fullmatch(path.rpartition("/")[2]):
+        return False  # most do not, and this finds out soonest
     states = _skipping(names, {0})
     for name in path.split("/"):
         following = set()

@@ -84,8 +84,8 @@ def _plain(value: object) -> str:
         case bool():
             return str(value).lower()
         case dict():
-            return f"a mapping of {len(value)} keys" if value else "an empty mapping"
+            return f"a mapping ({', '.join(map(str, value))})" if value else "an empty mapping"
         case list():
-            return f"a list of {len(value)}" if value else "an empty list"
+            return "a list" if value else "an empty list"
         case _:
             return repr(value)

@@ -176,7 +176,7 @@ class ValidateStage(_Common):
 def _kind_of_stage(value: Any) -> str | None:
     if isinstance(value, dict):
         return "run" if "run" in value else value.get("uses")
-    return "run" if "run" in type(value).model_fields else getattr(value, "uses", None)
+    return "run" if isinstance(value, RunStage) else getattr(value, "uses", None)
 
 
 StageFile = Annotated[

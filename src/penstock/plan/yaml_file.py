@@ -22,6 +22,7 @@ MAX_VALUES = 20_000
 _MAX_INTEGER = 1 << 63
 
 _CORE = "tag:yaml.org,2002:"
+_TAGGED = {_CORE + name: kind for name, kind in (("int", int), ("float", float), ("bool", bool))}
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
@@ -205,7 +206,9 @@ class _Builder:
             if key in found:
                 first = self._lines[*path, key]
                 self._refuse(
-                    key_event, f"the key {key!r} stands here a second time", f"it is first on line {first}"
+                    key_event,
+                    f"the key {key[:40]!r} stands here a second time",
+                    f"it is first on line {first}",
                 )
             self._lines[*path, key] = key_event.start_mark.line + 1
             found[key] = self._value(next(events), events, (*path, key))
@@ -226,10 +229,10 @@ class _Builder:
 
     def _admit(self, event: _Event, path: Key) -> None:
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, f"the alias *{event.anchor} is refused", "write the value out")
+            self._refuse(event, f"the alias *{event.anchor!s:.40} is refused", "write the value out")
         if event.anchor is not None:
             self._refuse(
-                event, f"the anchor &{event.anchor} is refused", "write the value out where it is used"
+                event, f"the anchor &{event.anchor!s:.40} is refused", "write the value out where it is used"
             )
         self._values += 1
         if self._values > MAX_VALUES:
@@ -243,7 +246,7 @@ class _Builder:
 
     def _refuse_tag(self, event: _Event) -> NoReturn:
         tag = event.tag.removeprefix(_CORE) if event.tag.startswith(_CORE) else event.tag
-        self._refuse(event, f"the tag {tag!r} is refused here", "write a plain value")
+        self._refuse(event, f"the tag {tag[:40]!r} is refused here", "write a plain value")
 
     def _scalar(self, event: _Event) -> object:
         text: str = event.value
@@ -253,9 +256,8 @@ class _Builder:
             return self._resolve(event) if event.implicit[0] else text
         if event.tag == _CORE + "str":
             return text
-        value = self._resolve(event) if event.tag.startswith(_CORE) else text
-        wanted = {"int": int, "float": float, "bool": bool, "null": type(None)}
-        kind = wanted.get(event.tag.removeprefix(_CORE))
+        kind = _TAGGED.get(event.tag or "")
+        value = self._resolve(event) if kind else None
         if kind is float and type(value) is int:
             return float(value)
         if kind is None or type(value) is not kind:
@@ -306,7 +308,9 @@ class _Builder:
         line = mark.line + 1 if mark else 1
         column = f" (column {mark.column + 1})" if mark else ""
         what = (error.problem or "unreadable").replace("\n", " ")
-        notes = ("indent with spaces: YAML takes no tabs",) if "'\\t'" in what or "tab" in what else ()
+        notes: tuple[str, ...] = ()
+        if mark and error.context_mark and error.context_mark.line != mark.line:
+            notes = (f"{error.context or 'what it belongs to'} from line {error.context_mark.line + 1}",)
         raise PipelineError(
             f"is not YAML: {what}{column}", where=f"{self._name}:{line}", notes=notes
         ) from None
