@@ -141,17 +141,17 @@ def _logs(stages: Sequence[StageResult], room: int) -> Iterable[str]:
 
 
 def _log(stage: StageResult, room: int) -> str:
+    name = re.sub(r"[^A-Za-z0-9_ -]", "?", stage.name[:80])
+    head = f"<details>\n<summary>log of stage {name}</summary>\n\n"
     text = wording.log(stage).strip("\n")
     fence = "`" * max(3, _longest_run(text) + 1)
-    name = re.sub(r"[^A-Za-z0-9_ -]", "?", stage.name[:80])
-    room -= 200 + 2 * len(fence)
-    note = ""
+    room -= len(head) + 2 * len(fence) + 100
     if room < _LEAST_LOG_CHARACTERS // 4:
-        text, note = "", "The log does not fit here: see run.json.\n\n"
-    elif len(text) > room:
+        return f"{head}The log does not fit here: see run.json.\n\n</details>"
+    note = ""
+    if len(text) > room:
         text, note = text[-room:], "The beginning of the log is left out: see run.json.\n\n"
-    head = f"<details>\n<summary>log of stage {name}</summary>"
-    return f"{head}\n\n{note}{fence}text\n{text}\n{fence}\n\n</details>"
+    return f"{head}{note}{fence}text\n{text}\n{fence}\n\n</details>"
 
 
 def _origin(report: RunReport) -> str:
