@@ -192,41 +192,47 @@ def pattern_matchers(pattern: str) -> tuple[str, Callable[[str], object], Callab
 
     `*` and `?` match within a name, `[...]` one character, `**` any number of directories. Directories
     are handed over with a slash at the end; everything is relative to the root.
+
+    Raises:
+        InputError: A character class is none.
     """
     names = pattern.split("/")
     fixed = next(at for at, name in enumerate(names) if MAGIC.search(name))
-    above = []
-    for end in range(1, len(names)):
-        if names[end - 1] == "**":
-            above.append(_translate(names[: end - 1]) + r".*")
-            break
-        above.append(_translate(names[:end]))
-    return (
-        "/".join(names[:fixed]),
-        re.compile(_translate(names).removesuffix("/"), re.DOTALL).fullmatch,
-        re.compile("|".join(above) or "(?!)", re.DOTALL).fullmatch,
-    )
+    above = [_directories(names[:end]) for end in range(1, len(names))]
+    if "**" in names:
+        above.append(_directories(names[: names.index("**")]) + ".*")
+    files = _directories(names[:-1]) + (".+" if names[-1] == "**" else _name(names[-1]))
+    try:
+        return (
+            "/".join(names[:fixed]),
+            re.compile(files, re.DOTALL).fullmatch,
+            re.compile("|".join(above) or "(?!)", re.DOTALL).fullmatch,
+        )
+    except re.error as error:
+        raise InputError(
+            f"input {pattern!r} is no pattern: {error.msg}",
+            path=pattern,
+            notes=("a character class is written [abc], [a-z] or [!a-z]",),
+        ) from None
 
 
-def _translate(names: list[str]) -> str:
-    return "".join(_translate_one(name, last=at == len(names) - 1) for at, name in enumerate(names))
+def _directories(names: list[str]) -> str:
+    return "".join("(?:[^/]+/)*" if name == "**" else _name(name) + "/" for name in names)
 
 
-def _translate_one(name: str, *, last: bool) -> str:
-    if name == "**":
-        return ".+/" if last else "(?:[^/]+/)*"
+def _name(name: str) -> str:
     pieces = re.split(r"(\*+|\?|\[!?\]?[^\]]*\])", name)
-    return "".join(_translate_piece(piece) for piece in pieces) + "/"
+    return "".join(_piece(piece) for piece in pieces)
 
 
-def _translate_piece(piece: str) -> str:
+def _piece(piece: str) -> str:
     if piece.startswith("*"):
         return "[^/]*"
     if piece == "?":
         return "[^/]"
     if len(piece) > 1 and piece[0] == "[" and piece[-1] == "]":
         negated = piece[1] == "!"
-        inside = re.sub(r"([\\^\[\]&~|])", r"\\\1", piece[1 + negated : -1])
+        inside = re.sub(r"([\\^\[\]&~|]|-(?=-))", r"\\\1", piece[1 + negated : -1])
         return f"(?!/)[{'^' if negated else ''}{inside}]"
     return re.escape(piece)
 

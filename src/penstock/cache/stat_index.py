@@ -161,6 +161,8 @@ class StatIndex:
             return None
         except OSError as error:
             raise unreadable(error, path, path) from error
+        if follow and stat.S_ISLNK(about.st_mode):
+            raise _dangling(path, place)  # a link that leads to itself
         if real not in (place, self._root) and not real.startswith(self._root + b"/"):
             raise InputError(
                 f"input {path!r} leads out of the root, to {os.fsdecode(real)!r}",

@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS last (stage TEXT PRIMARY KEY, key TEXT NOT NULL, run 
 PRAGMA user_version = 1;
 COMMIT;
 """
+# a damaged database can make the module stumble over its own error message
+_FAILURES = (sqlite3.Error, UnicodeDecodeError, OSError)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _UPSERTS = {
     "files": "INSERT OR REPLACE INTO files VALUES (?, ?)",
     "trees": "INSERT OR REPLACE INTO trees VALUES (?, ?)",
@@ -148,7 +151,7 @@ class State:
                     connection.execute("BEGIN IMMEDIATE")
                     self._write(connection)
                 break
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 if not self._recover(error):
                     break
         for each in (self._files, self._trees, self._placed, self._last, self._forgotten):
@@ -176,7 +179,7 @@ class State:
             try:
                 connection = self._open()
                 return [] if connection is None else connection.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 if not self._recover(error):
                     return []
         return []
@@ -192,20 +195,18 @@ class State:
             if connection.execute("PRAGMA user_version").fetchone() != (VERSION,):
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_SCHEMA)
-        except sqlite3.Error:
+        except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
 
-    def _recover(self, error: sqlite3.Error) -> bool:
+    def _recover(self, error: Exception) -> bool:
         """Whether to try again, with a fresh database."""
         self.close()
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-            self.warning = f"{self._path} cannot be used ({error}): inputs are read again in every run"
-            self._unusable = True
-            return False
+        if isinstance(error, OSError) or code not in _DAMAGED:
+            return self._give_up(error)
         aside = self._path.with_name(f"{self._path.name}.damaged")
         try:
             self._path.rename(aside)
@@ -218,6 +219,11 @@ class State:
             f"{self._path} was damaged ({error}); it is now {aside.name}, and all inputs are read again"
         )
         return True
+
+    def _give_up(self, error: Exception) -> bool:
+        self.warning = f"{self._path} cannot be used ({error}): inputs are read again in every run"
+        self._unusable = True
+        return False
 
 
 def _one_blob(found: list[tuple[object, ...]]) -> bytes | None:
