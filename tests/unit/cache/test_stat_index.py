@@ -143,15 +143,17 @@ def test_a_file_on_another_file_system_is_trusted_later(
         assert project.read == 1
 
 
-@pytest.mark.parametrize("pattern", ["[", "a[]b", "a[!]", "a[--b]", "a[[b]", "[^a]x", "[&&a]", "***/*"])
+@pytest.mark.parametrize("pattern", ["[", "a[--b]", "a[[b]", "[^a]x", "[&&b]", "***/*"])
 def test_an_odd_pattern_is_read_without_a_complaint(project: Project, pattern: str) -> None:
     project.write({"a": b""})
     assert project.scan(pattern) is None
 
 
-def test_a_pattern_that_is_none_is_refused(project: Project) -> None:
-    with pytest.raises(InputError, match=r"input 'data/\[z-a\]' is no pattern: bad character range"):
-        project.scan("data/[z-a]")
+@pytest.mark.parametrize("pattern", ["data/[z-a]", "a[]b", "a[!]"])
+def test_a_pattern_that_is_none_is_refused(project: Project, pattern: str) -> None:
+    with pytest.raises(InputError, match="is no pattern: ") as caught:
+        project.scan(pattern)
+    assert repr(pattern) in str(caught.value)
 
 
 def test_a_racy_change_is_seen_whatever_the_clock_shows(project: Project) -> None:
