@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import os
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from penstock.ci import one_line
 from penstock.report import wording
@@ -43,6 +45,25 @@ class _Row:
     tail: str = field(default="", repr=False)
 
 
+class _Forgiving:
+    """A stream whose terminal may go away: then the run goes on without a listener."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class LiveObserver:
     """Shows the stages that run, each with its time and the last line that it printed.
 
@@ -62,9 +83,7 @@ class LiveObserver:
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        import os
-
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = cast("TextIO", _Forgiving(sys.stderr if stream is None else stream))
         self._environ = os.environ if environ is None else environ
         self._clock = clock
         self._rows: dict[str, _Row] = {}
@@ -137,10 +156,7 @@ class LiveObserver:
         live, self._live = self._live, None
         if live is not None:
             atexit.unregister(self.close)
-            try:
-                live.stop()
-            except (OSError, ValueError):
-                return  # the terminal is gone, and its cursor with it
+            live.stop()
 
     def _open(self) -> None:
         if self._console is not None:
@@ -185,15 +201,12 @@ class LiveObserver:
         style = style_of(self._stream, self._environ)
         line = f"{style.cell(name, self._columns)}  {text}" if name else text
         line = " " + style.fit_line(line, style.width - 4)
-        try:
-            if self._console is None:
-                self._stream.write(f"  {style.write(symbol)}{line}\n")
-                return
-            from rich.text import Text
+        if self._console is None:
+            self._stream.write(f"  {style.write(symbol)}{line}\n")
+            return
+        from rich.text import Text
 
-            self._console.print(Text.assemble("  ", (style.write(symbol), colour), line))
-        except (OSError, ValueError):
-            self._live = None  # the terminal is gone: the run goes on without a listener
+        self._console.print(Text.assemble("  ", (style.write(symbol), colour), line))
 
     def _render(self) -> Group | Table:
         from rich.console import Group
