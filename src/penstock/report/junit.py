@@ -5,8 +5,7 @@ Written by hand: the parser and writer of the standard library cost more than a 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.ci import one_line
@@ -16,9 +15,10 @@ from penstock.report import wording
 from penstock.report.document import write_whole
 from penstock.results import GateResult, RunReport, StageResult, StageState, Verdict
 
-# what XML 1.0 cannot hold, not even as a reference
-_IMPOSSIBLE = "[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
+# printable text may hold two characters that XML 1.0 cannot, not even as a reference
+_ENTITIES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\ufffe": "\ufffd", "\uffff": "\ufffd"}
+)
 
 
 def write(report: RunReport, path: Path) -> None:
@@ -132,14 +132,8 @@ def _gate(gate: GateResult, exit_code: int) -> _Case:
 
 
 def _attributes(**values: str) -> str:
-    return "".join(f' {name}="{_escape(value, _ENTITIES)}"' for name, value in values.items())
+    return "".join(f' {name}="{one_line(value).translate(_ENTITIES)}"' for name, value in values.items())
 
 
 def _text(text: str) -> str:
-    return _escape(text, {each: _ENTITIES[each] for each in "&<>"})
-
-
-def _escape(text: str, entities: Mapping[str, str]) -> str:
-    return re.sub(_IMPOSSIBLE, "\N{REPLACEMENT CHARACTER}", text).translate(
-        {ord(each): entity for each, entity in entities.items()}
-    )
+    return printable(text).translate(_ENTITIES)
