@@ -15,6 +15,7 @@ from penstock.errors import CorruptError, StoreError
 
 FORMAT = "penstock store 1\n"
 BLOBS, TREES, RESULTS, KEYS = "blobs/sha256", "trees", "results", "keys"
+USAGE, GATE = "usage", "gc"
 KINDS = (BLOBS, TREES, RESULTS, KEYS)
 SUFFIX = {BLOBS: "", TREES: "", RESULTS: ".json", KEYS: ".json"}
 
@@ -31,6 +32,7 @@ class Entries:
         self._home = os.fspath(home)
         self._checked = False
         self._prepared = False
+        self._usage = locks.Usage(home / "locks" / USAGE, home / "locks" / GATE)
 
     def place(self, kind: str, name: str) -> str:
         """Where an entry is, whether or not it is there."""
@@ -176,7 +178,8 @@ class Entries:
                 names = (*KINDS, "quarantine", "tmp", "locks", "leases")
                 self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
                 make_directories(*(self.home / name for name in names))
-                os.close(os.open(f"{self._home}/locks/usage", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+                for name in (USAGE, GATE):
+                    (self.home / "locks" / name).touch()
                 sync_directory(f"{self._home}/locks")
                 write_whole(self._home, f"{self._home}/version", FORMAT.encode(), durable=True)
         self._checked = self._prepared = True
@@ -184,7 +187,7 @@ class Entries:
     def usage(self) -> locks.Lock:
         """Held while entries are written that no record names yet, so that `gc` leaves them alone."""
         try:
-            return locks.shared(Path(self._home, "locks", "usage"))
+            return self._usage.share()
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS):
                 return locks.Lock(-1)  # cannot be written by us: then nobody's writing is protected by us

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from _thread import allocate_lock  # `threading` takes a millisecond to import
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -104,6 +105,56 @@ def shared(path: Path) -> Lock:
         os.close(descriptor)
         raise
     return Lock(descriptor)
+
+
+class Usage:
+    """A lock that a process shares with others, and counts how often it holds.
+
+    Whoever wants the lock alone takes the gate first. Newcomers wait at the gate then, so that it is had
+    as soon as those that are in have left; who is in already may come in again.
+
+    Args:
+        path: Of the lock.
+        gate: Of the lock that is held while waiting for `path` alone.
+    """
+
+    def __init__(self, path: Path, gate: Path) -> None:
+        self._path = path
+        self._gate = gate
+        self._mutex = allocate_lock()
+        self._held = Lock(-1)
+        self._count = 0
+
+    def share(self) -> Lock:
+        """Hold it until the lock that is returned is released.
+
+        Raises:
+            OSError: A file cannot be opened.
+        """
+        with self._mutex:
+            if self._count == 0:
+                with shared(self._gate):
+                    self._held = shared(self._path)
+            self._count += 1
+        return _Share(self)
+
+    def leave(self) -> None:
+        """Release it once."""
+        with self._mutex:
+            self._count -= 1
+            if self._count == 0:
+                self._held.release()
+
+
+class _Share(Lock):
+    def __init__(self, usage: Usage) -> None:
+        super().__init__(-1)
+        self._usage: Usage | None = usage
+
+    def release(self) -> None:
+        usage, self._usage = self._usage, None
+        if usage is not None:
+            usage.leave()
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

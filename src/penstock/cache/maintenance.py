@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.cache import locks, records
-from penstock.cache.entries import BLOBS, KEYS, RESULTS, SUFFIX, TREES
+from penstock.cache.entries import BLOBS, GATE, KEYS, RESULTS, SUFFIX, TREES, USAGE
 from penstock.cache.faults import Reported
 from penstock.cache.hashing import hash_rest
 from penstock.cache.records import ResultRecord
@@ -231,18 +231,20 @@ def gc(
     collection = Collection(dry_run=dry_run)
     if not (store.home / "version").exists():
         return collection
-    usage = store.home / "locks" / "usage"
-    with Reported(store.home, "tidied up"):
-        lock = locks.exclusive(usage, PATIENCE_S)
-        if lock is None:
-            raise StoreError(
-                f"runs have been writing without a pause for {PATIENCE_S:.0f} s",
-                where=os.fspath(store.home),
-                notes=("try again when fewer are running",),
-            )
-        with lock:
-            _collect(store, collection, older_than_s, max_size_bytes)
+    with Reported(store.home, "tidied up"), _alone(store, GATE), _alone(store, USAGE):
+        _collect(store, collection, older_than_s, max_size_bytes)
     return collection
+
+
+def _alone(store: Store, name: str) -> locks.Lock:
+    lock = locks.exclusive(store.home / "locks" / name, PATIENCE_S)
+    if lock is None:
+        raise StoreError(
+            f"another process has not paused for {PATIENCE_S:.0f} s",
+            where=os.fspath(store.home),
+            notes=("wait until the run or gc that uses the store has ended, and try again",),
+        )
+    return lock
 
 
 def _collect(
