@@ -54,7 +54,7 @@ def _about(bench: Bench, command: str) -> dict[str, str]:
         f"{_first('/proc/meminfo', 'MemTotal')}",
         "system": f"{platform.platform()}, {platform.freedesktop_os_release()['PRETTY_NAME']}",
         "python": platform.python_version(),
-        "load": f"{os.getloadavg()[0]:.2f} (mean of the last minute, at the end)",
+        "load": f"{bench.load_at_start:.2f} when it began, mean of a minute",
         "kind": "quick: smaller and fewer rounds" if bench.quick else "whole",
     }
 

@@ -42,7 +42,10 @@ def main() -> int:
     home = Path(os.environ.get("PENSTOCK_BENCH_PEERS") or peers.DEFAULT_HOME)
     tools, absent = peers.find(home)
     if options.tools:
-        tools = {name: tool for name, tool in tools.items() if name in options.tools}
+        tools = {name: tool for name, tool in tools.items() if name in {"penstock", *options.tools}}
+    if "penstock" not in tools:
+        print(f"penstock itself cannot be run: {absent[0].reason}", file=sys.stderr)
+        return 1
     folder = Path(tempfile.mkdtemp(prefix="penstock-bench-", dir=options.work))
     try:
         (folder / "home").mkdir()
@@ -65,7 +68,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of the short cases (default 15, quick 3)")
     parser.add_argument("--big-gib", type=float, help="size of the big file (default 4, quick 0.5)")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="only these")
-    parser.add_argument("--tools", nargs="+", help="only these")
+    parser.add_argument("--tools", nargs="+", help="only these peers")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where the reports go")
     parser.add_argument("--work", type=Path, default=Path("/var/tmp"), help="where the work folder is made")
     parser.add_argument("--strict", action="store_true", help="exit 1 unless every goal is met")
