@@ -15,6 +15,7 @@ import re
 import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
 from penstock.errors import UsageError
@@ -227,13 +228,16 @@ class Stream:
         return b"".join(out)
 
 
-_UNPRINTABLE: dict[int, str | None] = {
-    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0))),  # C0 but for tab and newline, delete, C1
-    **dict.fromkeys((0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)),
-    **dict.fromkeys((0x2028, 0x2029), "\n"),
-    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
-}
-del _UNPRINTABLE[9], _UNPRINTABLE[10]
+@cache
+def _unprintable() -> dict[int, str | None]:
+    controls = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))  # all but tab and newline
+    directions = (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+    return {
+        **dict.fromkeys((*controls, *directions)),
+        **dict.fromkeys((0x2028, 0x2029), "\n"),
+        **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
+    }
+
 
 _ESCAPE = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, the cursor
@@ -255,7 +259,7 @@ def printable(text: str) -> str:
             text = re.sub(_ESCAPE, "", text)
         if "\r" in text:
             text = re.sub(r"[^\n]*\r(?=[^\r\n])", "", re.sub(r"\r+\n", "\n", text))
-        text = text.translate(_UNPRINTABLE)
+        text = text.translate(_unprintable())
     if "::" in text or "##" in text or "section_" in text:
         text = re.sub(_COMMAND, lambda found: found[0] + " ", text)
     return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
@@ -141,8 +140,21 @@ def _gate(gate: GateResult, style: Style, verdicts: int, names: int) -> Iterator
 
 
 def _wrap(text: str, columns: int) -> list[str]:
-    # a digest is not broken at its hyphens, but a word that fits no line is
-    return textwrap.wrap(text, max(columns, 20), break_on_hyphens=False) if text else []
+    """Lines of whole words; a word that fits no line, such as a path, is broken where the line ends."""
+    columns = max(columns, 20)
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".lstrip()
+        if columns_of(joined) <= columns or not lines[-1]:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+        while columns_of(lines[-1]) > columns:
+            cut = columns
+            while columns_of(lines[-1][:cut]) > columns:
+                cut -= 1
+            lines[-1:] = [lines[-1][:cut], lines[-1][cut:]]
+    return lines if lines[0] else []
 
 
 def _places(report: RunReport, folder: str, style: Style) -> Iterator[str]:
