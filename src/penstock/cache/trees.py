@@ -9,7 +9,6 @@ from pathlib import Path
 
 from penstock import digest
 from penstock.cache.deposit import Deposit
-from penstock.cache.entries import TREES
 from penstock.cache.faults import not_written
 from penstock.cache.store import Store
 from penstock.digest import CHUNK_BYTES, DIRECTORY, EXECUTABLE, FILE, LINK, PREFIX, Entry
@@ -123,22 +122,18 @@ def restore_tree(store: Store, manifest: bytes, destination: Path, *, staging: P
         staging: Where it is built, if that is on the same file system; otherwise beside `destination`.
 
     Raises:
-        CorruptError: A file is damaged or gone; the manifest is set aside with it.
+        CorruptError: A file is damaged or gone; results that need it are misses from now on.
         StoreError: The store cannot be read, or the destination cannot be written.
     """
     import shutil  # slow to import, and a run with nothing to do restores nothing
 
     fresh = _fresh(destination, staging)
     try:
-        try:
-            fresh.mkdir()
-            build_tree(store, manifest, fresh)
-            replace(fresh, destination)  # what was there before is now at `fresh`
-        except OSError as error:
-            raise not_written(error, destination) from error
-        except CorruptError:
-            store.set_aside(TREES, digest.of_bytes(manifest))
-            raise
+        fresh.mkdir()
+        build_tree(store, manifest, fresh)
+        replace(fresh, destination)  # what was there before is now at `fresh`
+    except OSError as error:
+        raise not_written(error, destination) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
