@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penstock import digest
+from penstock.cache import locks
 from penstock.cache.stat_index import Scan, StatIndex
 from penstock.cache.store import Store
 from penstock.errors import ConflictError, InputError, StoreError
@@ -22,6 +24,9 @@ from penstock.executors.environments import Environments
 from penstock.plan.model import Environment
 from penstock.report.observer import Observer
 from penstock.results import Part, PartKind
+
+if TYPE_CHECKING:
+    from penstock.executors.layout import Binding
 
 _POLL_S = 0.1
 
@@ -65,6 +70,8 @@ class LocalExecutor:
     name: str = "local"
     fresh: dict[tuple[str, str], Path] = field(default_factory=dict)
     """(path, digest) → where a stage of this run just wrote it, until it is moved to its place."""
+    excluded: frozenset[str] = frozenset()
+    """What stages write, as the last `source` said: no part of any source."""
     _environments: Environments | None = None
     _identities: dict[Environment, Mapping[str, str]] = field(default_factory=dict)
 
@@ -81,7 +88,7 @@ class LocalExecutor:
         return self._identities[environment]
 
     async def source(self, paths: Sequence[str], outputs: Sequence[str]) -> LocalTree:
-        excluded = frozenset(outputs)
+        self.excluded = excluded = frozenset(outputs)
         found = []
         for path in paths:
             scan = self.index.scan(path, excluding=excluded)
@@ -145,12 +152,36 @@ class LocalExecutor:
             parts=record.parts,
         )
 
+    def session(self) -> AbstractAsyncContextManager[None]:
+        @asynccontextmanager
+        async def alone() -> AsyncIterator[None]:
+            import anyio
+
+            state = self.root / ".penstock"
+            state.mkdir(parents=True, exist_ok=True)
+            while (lock := locks.try_exclusive(state / "lock")) is None:
+                if self.observer is not None:
+                    self.observer.note("waiting for another penstock that runs stages of this project")
+                await anyio.sleep(_POLL_S)
+            from penstock.executors.workspace import Workspace, remove_tree
+
+            with lock:
+                # left behind by a run that was killed: whoever holds the lock is the only one that uses it
+                remove_tree(state / "tmp")
+                try:
+                    yield
+                finally:
+                    Workspace.close(state / "work")
+
+        return alone()
+
     def flight(self, key: str) -> AbstractAsyncContextManager[None]:
         @asynccontextmanager
         async def locked() -> AsyncIterator[None]:
             import anyio
 
-            while (lock := self.store.try_lock(key)) is None:
+            # another process holds it, and a file lock wakes nobody up
+            while (lock := self.store.try_lock(key)) is None:  # noqa: ASYNC110
                 await anyio.sleep(_POLL_S)
             with lock:
                 yield
@@ -161,6 +192,32 @@ class LocalExecutor:
         from penstock.executors.attempt import attempt
 
         return await attempt(self, request)
+
+    def bind(self, located: Located) -> Binding:
+        """Where a workspace finds a part; what only the store has is put beside the workspace first.
+
+        Raises:
+            CorruptError: The store's bytes are damaged.
+        """
+        from penstock.executors.layout import Binding
+
+        part = located.part
+        if self.present(located):
+            origin = self.root if located.members is not None else self.root / part.path
+            return Binding(part.path, origin, located.masked, located.members)
+        spare = self.root / ".penstock" / "tmp" / f"input-{os.urandom(6).hex()}"
+        self._write(part, spare, None)
+        return Binding(part.path, spare)
+
+    def unchanged(self, located: Located) -> bool:
+        """Whether a source still is what it was when it entered the key."""
+        if located.made:
+            return True
+        try:
+            scan = self.index.scan(located.part.path, excluding=self.excluded)
+        except InputError:
+            return False
+        return scan is not None and _same(scan.part, located.part)
 
     def present(self, located: Located) -> bool:
         """Whether the project holds a part at its path, and nothing else there."""
@@ -174,7 +231,7 @@ class LocalExecutor:
 
     async def reserve(self, paths: Sequence[str], destination: Path) -> None:
         for path in paths:
-            if os.path.lexists(destination / path):
+            if os.path.lexists(destination / path):  # noqa: ASYNC240 - the protocol allows the disk
                 self._demand_ours(path, destination)
 
     async def export(self, tree: LocalTree, destination: Path) -> None:

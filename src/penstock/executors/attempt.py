@@ -1,0 +1,177 @@
+"""One attempt at a stage on this machine: environment, workspace, process, outputs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import to_thread
+
+from penstock.cache.records import ResultRecord
+from penstock.cache.trees import ingest
+from penstock.errors import EXIT_TIMEOUT, InputError
+from penstock.executors.base import Outcome, Request
+from penstock.executors.environments import Prepared
+from penstock.executors.hints import undeclared_inputs
+from penstock.executors.log import Log
+from penstock.executors.process import Ended, run_process
+from penstock.executors.sandbox import detect
+from penstock.executors.workspace import Workspace
+from penstock.plan.model import Stage
+from penstock.redact import Redactor
+from penstock.results import Attempt, Part
+
+if TYPE_CHECKING:
+    from penstock.executors.local import LocalExecutor, LocalTree
+
+
+async def attempt(executor: LocalExecutor, request: Request[LocalTree]) -> Outcome[LocalTree]:
+    """Make one attempt; a success is in the store when this returns.
+
+    Raises:
+        ExecutorError: The environment, the workspace or the store could not be had.
+    """
+    return await _Attempt(executor, request).make()
+
+
+@dataclass(slots=True)
+class _Attempt:
+    executor: LocalExecutor
+    request: Request[LocalTree]
+    redactor: Redactor = field(init=False)
+    log: Log = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.redactor = Redactor(self.request.secrets)
+        self.log = Log(self.redactor, self.request.emit)
+
+    @property
+    def stage(self) -> Stage:
+        return self.request.stage
+
+    async def make(self) -> Outcome[LocalTree]:
+        prepared = await self.executor.environments.prepare(self.stage.environment, self._waiting)
+        workspace = await to_thread.run_sync(self._workspace)
+        try:
+            ended = await self._process(workspace, prepared)
+            log = self.log.close()
+            return await to_thread.run_sync(self._conclude, workspace, ended, log)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(workspace.remove)
+
+    def _waiting(self, for_what: str) -> None:
+        if self.executor.observer is not None:
+            self.executor.observer.stage_waiting(self.stage.name, for_what)
+
+    def _workspace(self) -> Workspace:
+        bindings = [self.executor.bind(located) for located in self.request.tree]
+        work = self.executor.root / ".penstock" / "work"
+        return Workspace.make(work, self.stage, bindings, sandbox=detect(self.executor.sandbox).sandbox)
+
+    async def _process(self, workspace: Workspace, prepared: Prepared) -> Ended:
+        secrets = {name: os.fsdecode(value) for name, value in self.request.secrets.items()}
+        with workspace.command(["/bin/sh", "-euc", self.stage.run], prepared, secrets) as command:
+            return await run_process(
+                command.argv,
+                cwd=command.cwd,
+                env=command.env,
+                pass_fds=command.pass_fds,
+                timeout_s=self.stage.timeout_s,
+                on_output=self.log.feed,
+                leash=command.leash,
+            )
+
+    def _conclude(self, workspace: Workspace, ended: Ended, log: str) -> Outcome[LocalTree]:
+        problem = self._failure(ended, log) or self._meddled(workspace)
+        parts: tuple[Part, ...] = ()
+        if problem is None:
+            try:
+                parts = self._outputs(workspace)
+            except InputError as error:
+                problem = str(error)
+        attempt = Attempt(
+            number=len(self.request.earlier) + 1,
+            exit_code=ended.exit_code,
+            usage=ended.usage,
+            log=log,
+            problem=self.redactor.mask_text(problem) if problem else None,
+        )
+        return self._outcome(attempt, parts, timed_out=ended.timed_out)
+
+    def _outcome(self, attempt: Attempt, parts: tuple[Part, ...], *, timed_out: bool) -> Outcome[LocalTree]:
+        from penstock.executors.local import Located
+
+        attempts = (*self.request.earlier, attempt)
+        made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if attempt.problem is not None:
+            return Outcome(attempts=attempts, made_at=made_at, problem=attempt.problem, timed_out=timed_out)
+        self.executor.store.commit(
+            ResultRecord(
+                key=self.request.key,
+                parts=parts,
+                attempts=attempts,
+                made_at=made_at,
+                run_id=self.request.run_id,
+            )
+        )
+        tree = tuple(Located(part, made=True) for part in parts)
+        return Outcome(attempts=attempts, made_at=made_at, tree=tree, parts=parts)
+
+    def _failure(self, ended: Ended, log: str) -> str | None:
+        if ended.timed_out:
+            return f"timed out after {self.stage.timeout_s:g} s"
+        if ended.exit_code == 0:
+            return None
+        signal = ended.exit_code - 128
+        what = f"exit code {ended.exit_code}"
+        if ended.exit_code > EXIT_TIMEOUT and 0 < signal < 65:  # noqa: PLR2004 - signals of Linux
+            what += f" (killed by signal {signal}{', perhaps for want of memory' if signal == 9 else ''})"  # noqa: PLR2004 - SIGKILL
+        declared = [part.path for part in self.request.parts]
+        missing = undeclared_inputs(log, self.executor.root, declared, dict(self.stage.variables))
+        hints = [
+            f"{path!r} is in the project, but no input of the stage: add it to its inputs" for path in missing
+        ]
+        return "\n  ".join((what, *hints))
+
+    def _meddled(self, workspace: Workspace) -> str | None:
+        changed = workspace.changed_inputs()
+        if changed:
+            return f"changed its input {changed[0]!r}; write to a declared output instead"
+        for located in self.request.tree:
+            if not self.executor.unchanged(located):
+                return (
+                    f"input {located.part.path!r} changed while the stage ran, so its result says nothing"
+                    "\n  run again"
+                )
+        return None
+
+    def _outputs(self, workspace: Workspace) -> tuple[Part, ...]:
+        places = {output.path: workspace.output(output.path) for output in self.stage.outputs}
+        missing = [path for path, at in places.items() if not os.path.lexists(at)]
+        if missing:
+            more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
+            there = workspace.written()
+            found = f"it wrote {', '.join(there[:5])}" if there else "it wrote nothing"
+            raise InputError(f"declared output {missing[0]!r} was not written{more}", notes=(found,))
+        parts = []
+        inspect = self._inspect if self.request.secrets else None
+        for path, at in places.items():
+            part, _ = ingest(self.executor.store, at, path, inspect=inspect)
+            parts.append(part)
+        # moved now: the workspace goes away with this attempt
+        for part in parts:
+            self.executor.fresh[part.path, part.digest] = workspace.keep(part.path)
+        return tuple(parts)
+
+    def _inspect(self, path: str, chunks: Iterable[bytes]) -> None:
+        name = self.redactor.found_in(chunks)
+        if name is not None:
+            raise InputError(
+                f"output {path!r} holds the value of secret {name!r}, so it was not kept",
+                notes=("write nothing that a reader of the model must not see",),
+            )
