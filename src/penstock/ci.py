@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from penstock.redact import printable
+from penstock.inert import one_line, printable
 
 
 class System(StrEnum):
@@ -100,11 +100,6 @@ def detect(environ: Mapping[str, str]) -> Provider:
 def summary_path(environ: Mapping[str, str]) -> Path | None:
     """The file that the CI system shows as the job's summary, if it has one."""
     return detect(environ).summary_path
-
-
-def one_line(text: str) -> str:
-    """Printable text without line breaks."""
-    return " ".join(printable(text).split())
 
 
 def _github_data(text: str) -> str:

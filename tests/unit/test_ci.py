@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.ci import Provider, Section, System, detect, one_line, summary_path
+from penstock.ci import Provider, Section, System, detect, summary_path
 
 HOSTILE = (
     "epoch 1\n::set-output name=x::y\n::endgroup::\n##[endgroup]\n"
@@ -79,7 +79,3 @@ def test_an_error_is_marked_on_github_only() -> None:
     line = Provider(System.GITHUB).error("stage a:b,c", "100 % wrong\n::error::forged")
     assert line == "::error title=stage a%3Ab%2Cc::100 %25 wrong%0A: :error::forged\n"
     assert Provider(System.GITLAB).error("stage", "wrong") == ""
-
-
-def test_one_line_has_no_line_breaks() -> None:
-    assert one_line(" a\n\tb \x1b[1mc\u2028d ") == "a b c d"

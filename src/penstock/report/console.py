@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from penstock.ci import one_line
+from penstock.inert import one_line
 from penstock.report import wording
 from penstock.report.plain import PlainObserver
 from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of, style_of

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from penstock.ci import one_line
 from penstock.errors import EXIT_GATE_INCONCLUSIVE
-from penstock.redact import printable
+from penstock.inert import one_line, printable
 from penstock.report import wording
 from penstock.report.document import write_whole
 from penstock.results import GateResult, RunReport, StageResult, StageState, Verdict

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from penstock.ci import one_line
+from penstock.inert import one_line
 from penstock.report import wording
 from penstock.report.console import STATES
 from penstock.report.style import columns_of, style_of

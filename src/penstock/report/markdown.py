@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from penstock.ci import one_line
 from penstock.errors import EXIT_OK
+from penstock.inert import one_line
 from penstock.report import wording
 from penstock.results import GateResult, Publication, RunReport, StageResult, StageState, Verdict
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
-from penstock.ci import Section, detect, one_line
-from penstock.redact import printable
+from penstock.ci import Section, detect
+from penstock.inert import one_line, printable
 from penstock.report import wording
 from penstock.report.style import Style, style_of
 from penstock.results import (

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from penstock.redact import printable
+from penstock.inert import printable
 
 MIN_COLUMNS, MAX_COLUMNS, PIPE_COLUMNS = 60, 120, 80
 

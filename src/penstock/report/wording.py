@@ -6,9 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from penstock.ci import one_line
 from penstock.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
-from penstock.redact import printable
+from penstock.inert import one_line, printable
 from penstock.results import (
     GateResult,
     Publication,
