@@ -91,7 +91,10 @@ def _stages(report: RunReport, style: Style) -> Iterator[str]:
             f"  {style.paint(style.write(symbol), colour)} {style.cell(stage.name, names)}",
             style.paint(f"{word:<{states}}", colour),
             f"{_time(stage):>{times}}",
-            style.paint(style.fit(_remark(stage), style.width - names - states - times - 10), DIM),
+            style.paint(
+                style.fit(_remark(stage), style.width - names - states - times - 10),
+                *(() if stage.state in wording.BROKEN else (DIM,)),
+            ),
         )
         yield "  ".join(row).rstrip()
     hidden = len(report.stages) - len(shown)
