@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -185,18 +186,15 @@ def _sound(store: Store, kind: str, name: str) -> int | None:
 def _results(store: Store, damaged: list[str]) -> Iterator[_Result]:
     """All results with what they need; a damaged record is set aside and named."""
     for key in names(store, RESULTS):
-        with Reported(store.place(RESULTS, key), "read"):
-            try:
-                with open(store.place(RESULTS, key), "rb") as file:  # noqa: PTH123 - a path that is str
-                    data, used_at = file.read(), os.fstat(file.fileno()).st_mtime
-            except FileNotFoundError:
-                continue
-        try:
-            record = records.decode(data, key)
-        except ValueError:
-            store.set_aside(RESULTS, key)
-            damaged.append(f"{_LABELS[RESULTS]}: {key}")
-        else:
+        with Reported(store.place(RESULTS, key), "read"), suppress(FileNotFoundError):
+            with open(store.place(RESULTS, key), "rb") as file:  # noqa: PTH123 - a path that is str
+                used_at = os.fstat(file.fileno()).st_mtime
+                try:
+                    record = records.decode(file.read(), key)
+                except ValueError:
+                    store.set_aside(RESULTS, key, file.fileno())
+                    damaged.append(f"{_LABELS[RESULTS]}: {key}")
+                    continue
             yield _result(store, record, used_at)
 
 
