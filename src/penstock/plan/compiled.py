@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from penstock.plan.reads import unchanged
 __all__ = ["Overlay", "decode_plan", "encode_plan", "load_plan", "plan_digest"]
 
 FORMAT = 1
+MAX_KEPT = 64
 _PACKAGE = Path(__file__).parent
 _PARAM_PREFIX = "PENSTOCK_PARAM_"
 
@@ -173,7 +175,7 @@ def _find(path: str) -> tuple[Path, Plan] | None:
         if not all(unchanged(*each) for each in record["read"].items()):
             return None
         return Path(record["root"]), decode_plan(record["plan"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -190,5 +192,14 @@ def _keep(request: str, root: Path, plan: Plan, read: Mapping[str, str]) -> None
             ignore.write_text("*\n", encoding="utf-8")
         temporary.write_bytes(digest.of_bytes(data).encode() + b"\n" + data)
         temporary.replace(target)
+        _prune(target.parent)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _prune(plans: Path) -> None:
+    """Let the oldest plans go: a sweep over parameters makes one for every value."""
+    kept = sorted(plans.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in kept[MAX_KEPT:]:
+        path.unlink(missing_ok=True)

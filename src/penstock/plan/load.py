@@ -129,7 +129,7 @@ def _declare_file(params: overlays.Params, path: str, document: Document, reads:
         raise PipelineError(
             f"`params` is {path!r}, which is no file",
             where=f"{document.file}:{document.line('params')}",
-            notes=(f"it is looked for in {reads.root}",),
+            notes=(f"it is looked for at {os.path.relpath(reads.root / path)}",),
         )
     data = read_file(reads.root / path, path)
     reads.content(reads.root / path, data)

@@ -38,6 +38,11 @@ def overlap(one: str, other: str) -> bool:
     return inside(one, other) or inside(other, one)
 
 
+def selects(path: str, output: str) -> bool:
+    """Whether an input, a path or a pattern, takes in an output: then outputs alone may be what it means."""
+    return matches(path, output) if is_pattern(path) else inside(output, path)
+
+
 def literal_prefix(pattern: str) -> str:
     """The directories of a pattern before its first wildcard; empty if there are none."""
     names = pattern.split("/")

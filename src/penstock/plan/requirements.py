@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Collection, Iterator
@@ -60,7 +61,7 @@ def locked_names(path: str, reads: Reads) -> frozenset[str]:
         if file in done:
             continue
         done.add(file)
-        data = read_file(file, path, limit=64 << 20)
+        data = read_file(file, os.path.relpath(file, reads.root), limit=64 << 20)
         reads.content(file, data)
         text = data.decode("utf-8", "replace")
         if file.suffix == ".toml" or file.name == "uv.lock":
