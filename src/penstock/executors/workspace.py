@@ -1,0 +1,322 @@
+"""A stage's own directory: its inputs and nothing else when it starts, its outputs when it has ended."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import itertools
+import os
+import secrets as randomness
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from penstock.errors import ExecutorError, InputError
+from penstock.executors import sandbox as sandboxes
+from penstock.executors import stage_init
+from penstock.executors.environments import Prepared
+from penstock.executors.layout import Binding, Layout
+from penstock.executors.process import Leash
+from penstock.executors.sandbox import Sandbox, View
+from penstock.executors.surroundings import certificates, surroundings
+from penstock.plan.model import Stage
+
+__all__ = ["Binding", "Command", "Workspace"]
+
+_MOST_WRITTEN = 100
+_counter = itertools.count(1)
+_opening = threading.Lock()
+
+
+@dataclass(slots=True)
+class Command:
+    """What to start for a stage; its descriptors are open within `with` only."""
+
+    argv: list[str]
+    cwd: str
+    env: dict[str, str]
+    leash: Leash
+    pass_fds: tuple[int, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for descriptor in self.pass_fds:
+            os.close(descriptor)
+        self.pass_fds = ()
+
+
+@dataclass(slots=True)
+class Workspace:
+    """The directory of one attempt at a stage.
+
+    Attributes:
+        place: Holds `work`, which the stage sees as its working directory, and `tmp`.
+        project: The root of the project, which the stage must not see.
+    """
+
+    place: Path
+    project: Path
+    stage: Stage
+    layout: Layout
+    sandbox: Sandbox | None
+    _kept: Iterator[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    def make(
+        cls, work: Path, stage: Stage, bindings: Sequence[Binding], *, sandbox: Sandbox | None
+    ) -> Workspace:
+        """Put a stage's inputs, parameters and files into a new directory below `work`.
+
+        Args:
+            work: The project's `.penstock/work`.
+            sandbox: Binds are made by it; without one, inputs are copied.
+
+        Raises:
+            InputError: An input has gone.
+            ExecutorError: The directory cannot be written.
+        """
+        place = _bench(work).path / f"{stage.name}-{next(_counter)}"
+        written = {path for path, _ in stage.files} | ({stage.params_file} if stage.params_file else set())
+        reserved = frozenset(written | {output.path for output in stage.outputs})
+        layout = Layout(top=place / "work", reserved=reserved, sandboxed=sandbox is not None)
+        workspace = cls(place, work.parent.parent, stage, layout, sandbox)
+        try:
+            workspace._fill(bindings)
+        except OSError as error:
+            workspace.remove()
+            raise _refused(error, bindings, place) from error
+        except BaseException:
+            workspace.remove()
+            raise
+        return workspace
+
+    def _fill(self, bindings: Sequence[Binding]) -> None:
+        self.layout.top.mkdir(parents=True)
+        (self.place / "tmp" / "home").mkdir(parents=True)
+        (self.place / "tmp").chmod(0o1777)
+        self.layout.add(bindings)
+        for output in self.stage.outputs:
+            (self.layout.top / output.path).parent.mkdir(parents=True, exist_ok=True)
+        for path, text in self.stage.files:
+            self._write(path, text)
+        if self.stage.params_file is not None:
+            self._write(self.stage.params_file, _yaml(self.stage.params))
+
+    def _write(self, path: str, text: str) -> None:
+        target = self.layout.top / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    def command(self, argv: Sequence[str], prepared: Prepared, secrets: Mapping[str, str]) -> Command:
+        """How to run a command in this workspace.
+
+        Args:
+            secrets: Values by name, for the process's environment.
+        """
+        if self.sandbox is not None:
+            return self._sandboxed(self.sandbox, argv, prepared, secrets)
+        temporary = str(self.place / "tmp")
+        return Command(
+            argv=[
+                *(getattr(sys, "_base_executable", None) or sys.executable, "-I", "-S", stage_init.__file__),
+                *(str(os.getpid()), "--", *argv),
+            ],
+            cwd=str(self.layout.top),
+            env=self._environment(f"{temporary}/home", temporary, prepared, secrets),
+            leash=Leash(sweeps=True),
+        )
+
+    def _sandboxed(
+        self, sandbox: Sandbox, argv: Sequence[str], prepared: Prepared, secrets: Mapping[str, str]
+    ) -> Command:
+        view = View(
+            work=str(self.layout.top),
+            temporary=str(self.place / "tmp"),
+            mounts=self.layout.mounts,
+            read_only=[*(str(path) for path in prepared.read_only), *certificates()],
+            hidden=[os.path.realpath(path) for path in (self.project, *prepared.hidden)],
+            variables=self._environment(sandboxes.HOME, sandboxes.TEMPORARY, prepared, secrets),
+            devices=self.stage.accelerator is not None,
+        )
+        # a file without a name: no limit on its length, and no secret on a command line
+        descriptor = os.memfd_create("penstock", os.MFD_CLOEXEC)
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(sandbox.arguments(view))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return Command(
+            argv=sandbox.argv(descriptor, argv),
+            cwd="/",
+            env={},
+            leash=Leash(greets=True),
+            pass_fds=(descriptor,),
+        )
+
+    def _environment(
+        self, home: str, temporary: str, prepared: Prepared, secrets: Mapping[str, str]
+    ) -> dict[str, str]:
+        return surroundings(
+            bin_dirs=prepared.bin_dirs,
+            home=home,
+            temporary=temporary,
+            variables={**prepared.variables, **dict(self.stage.variables)},
+            secrets=secrets,
+            devices=self.stage.accelerator is not None,
+        )
+
+    def changed_inputs(self) -> list[str]:
+        """Inputs that the stage changed, or directories of them that it wrote into, sorted."""
+        return self.layout.changed()
+
+    def output(self, path: str) -> Path:
+        """Where the stage was to write an output; nothing may be there.
+
+        Raises:
+            InputError: It lies behind a link, so the bytes would not be the stage's own.
+        """
+        at = self.layout.top
+        for name in path.split("/")[:-1]:
+            at /= name
+            if at.is_symlink():
+                raise InputError(
+                    f"declared output {path!r} lies behind the link {str(at.readlink())!r}",
+                    path=path,
+                    notes=("write a directory there, not a link to one",),
+                )
+        return self.layout.top / path
+
+    def written(self) -> list[str]:
+        """What the stage wrote, inputs left out: paths in the workspace, sorted, at most a hundred."""
+        given = {path for path, _ in self.stage.files} | {self.stage.params_file}
+        found: list[str] = []
+        for directory, names, files in os.walk(self.layout.top):
+            inside = os.path.relpath(directory, self.layout.top)
+            below = "" if inside == "." else f"{inside}/"
+            names[:] = sorted(name for name in names if self.layout.placed.get(below + name, ()) is not None)
+            new = (below + name for name in files if below + name not in self.layout.placed)
+            found += (path for path in new if path not in given)
+            if len(found) >= _MOST_WRITTEN:
+                break
+        return sorted(found)[:_MOST_WRITTEN]
+
+    def keep(self, path: str) -> Path:
+        """Move an output to where it outlives this workspace, on the same file system, until `close`."""
+        kept = self.place.parent / "kept" / self.place.name
+        kept.mkdir(parents=True, exist_ok=True)
+        target = kept / str(next(self._kept))
+        self.output(path).rename(target)
+        return target
+
+    def remove(self) -> None:
+        """Remove everything but what was kept; what cannot be removed now is left to a later run."""
+        remove_tree(self.place)
+
+    @staticmethod
+    def close(work: Path) -> None:
+        """Remove whatever this run still has below `work`, kept outputs included."""
+        with _opening:
+            if _open_bench.cache_info().currsize:
+                bench = _open_bench(work)
+                _open_bench.cache_clear()
+                bench.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The workspaces of one run; the lock on it tells later runs that it is in use."""
+
+    path: Path
+    lock: int
+
+    def close(self) -> None:
+        remove_tree(self.path)
+        os.close(self.lock)
+
+
+def _bench(work: Path) -> _Bench:
+    with _opening:
+        bench = _open_bench(work)
+        if not bench.path.is_dir():  # somebody cleaned up
+            os.close(bench.lock)
+            _open_bench.cache_clear()
+            bench = _open_bench(work)
+        return bench
+
+
+@functools.lru_cache(maxsize=1)
+def _open_bench(work: Path) -> _Bench:
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        _clear(work)
+        path = work / randomness.token_hex(4)
+        # locked before it has its final name, or another run could take it for a dead one's
+        unborn = work / f".{path.name}"
+        unborn.mkdir()
+        lock = os.open(unborn, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        unborn.rename(path)
+    except OSError as error:
+        raise _refused(error, (), work) from error
+    return _Bench(path, lock)
+
+
+def _clear(work: Path) -> None:
+    """Remove what runs that are dead have left."""
+    for left in list(work.iterdir()):
+        with suppress(OSError):
+            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_tree(left)
+            finally:
+                os.close(lock)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory without following links; what cannot be removed is left."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except (OSError, RecursionError):
+        # directories without permission to write, or too deep for Python
+        for command in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
+            with suppress(OSError):
+                argv = [*command, "--", path]
+                subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)  # noqa: S603 - fixed
+
+
+def _yaml(value: object) -> str:
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(value, Dumper=dumper, sort_keys=True, allow_unicode=True)
+    return text
+
+
+def _refused(error: OSError, bindings: Sequence[Binding], place: Path) -> ExecutorError | InputError:
+    at = os.fsdecode(error.filename or "")
+    for binding in bindings:
+        origin = os.fspath(binding.origin)
+        if at and (at == origin or at.startswith(f"{origin}/")) and not at.startswith(f"{place}/"):
+            return InputError(
+                f"input {binding.path!r} cannot be read: {error.strerror}",
+                path=binding.path,
+                where=at,
+                notes=("it changed while the stage was prepared, or is not readable: run again",),
+            )
+    return ExecutorError(
+        f"the workspace cannot be made: {error.strerror or error}",
+        where=at or str(place),
+        notes=("free room, or make the project's .penstock directory writable",),
+    )
