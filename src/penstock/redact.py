@@ -69,8 +69,12 @@ class _Words(NamedTuple):
                 found.setdefault(word, []).append((form, offset))
         return cls(size, found, frozenset(found))
 
-    def spans(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Where the forms occur, in no particular order."""
+    def candidates(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+        """Forms and where they may begin, in no particular order.
+
+        All that occur are among them, and all that occur but for their end, if they are there with at least
+        `2 * size - 1` bytes.
+        """
         if not self.known:
             return
         whole = memoryview(data)[: len(data) - len(data) % self.size]
@@ -78,12 +82,10 @@ class _Words(NamedTuple):
         if self.known.isdisjoint(words):
             return
         for at, word in enumerate(words):
-            if word not in self.known:
-                continue
-            for form, offset in self.found[word]:
-                start = at * self.size - offset
-                if start >= 0 and data.startswith(form, start):
-                    yield start, start + len(form)
+            if word in self.known:
+                for form, offset in self.found[word]:
+                    if at * self.size >= offset:
+                        yield form, at * self.size - offset
 
 
 class Redactor:
@@ -101,7 +103,6 @@ class Redactor:
         forms = self._names
         self._sorted = sorted(forms)
         self._longest = max(map(len, forms), default=0)
-        self._beginnings = frozenset(form[:_SHORT_WORD] for form in forms)
         self._words = (
             _Words.of((form for form in forms if len(form) >= 2 * _LONG_WORD - 1), _LONG_WORD),
             _Words.of(
@@ -164,7 +165,12 @@ class Redactor:
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Where forms occur, overlapping ones included, sorted."""
-        found = [span for words in self._words for span in words.spans(data)]
+        found = [
+            (start, start + len(form))
+            for words in self._words
+            for form, start in words.candidates(data)
+            if data.startswith(form, start)
+        ]
         for form in self._short:
             at = data.find(form)
             while at >= 0:
@@ -174,12 +180,21 @@ class Redactor:
 
     def open_end(self, data: bytes) -> int:
         """Where the longest end of the data begins that a form could begin with; its length if none could."""
-        for at in range(max(0, len(data) - self._longest + 1), len(data)):
-            if data[at : at + _SHORT_WORD] in self._beginnings or at > len(data) - _SHORT_WORD:
-                rest = data[at:]
-                near = bisect_left(self._sorted, rest)
-                if near < len(self._sorted) and self._sorted[near].startswith(rest):
-                    return at
+        begin = max(0, len(data) - self._longest + 1)
+        tail = data[begin:]
+        starts = [
+            start
+            for form, start in self._words[0].candidates(tail)
+            if start + len(form) > len(tail) and form.startswith(tail[start:])
+        ]
+        if starts:
+            return begin + min(starts)
+        # fewer bytes than a candidate shows itself with
+        for at in range(max(begin, len(data) - 2 * _LONG_WORD + 2), len(data)):
+            rest = data[at:]
+            near = bisect_left(self._sorted, rest)
+            if near < len(self._sorted) and self._sorted[near].startswith(rest):
+                return at
         return len(data)
 
 
