@@ -104,7 +104,7 @@ def _memory(root: Path) -> Bench:
 
 
 def _local(root: Path, home: Path, sandbox: str) -> Bench:
-    if sandbox == "bubblewrap" and not detect(home).available:
+    if sandbox == "bubblewrap" and detect("auto").sandbox is None:
         pytest.skip("bubblewrap is not usable here: apt-get install bubblewrap")
 
     def make(plan: Plan, root: Path) -> tuple[Executor[object], History]:

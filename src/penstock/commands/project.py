@@ -9,7 +9,7 @@ from pathlib import Path
 
 from penstock.cache.history import LocalHistory
 from penstock.cache.stat_index import StatIndex
-from penstock.cache.store import Store
+from penstock.cache.store import Store, default_home
 from penstock.errors import UsageError
 from penstock.executors.local import LocalExecutor
 from penstock.plan.compiled import Overlay, load_plan
@@ -107,7 +107,7 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
             environ=os.environ,
         ),
     )
-    store = Store.default(os.environ)
+    store = Store(default_home(os.environ))
     index = StatIndex(root, root / STATE / "state.sqlite", plan.ignore)
     executor = LocalExecutor(
         root=root,

@@ -157,14 +157,16 @@ class LocalExecutor:
         async def alone() -> AsyncIterator[None]:
             import anyio
 
-            state = self.root / ".penstock"
-            state.mkdir(parents=True, exist_ok=True)
-            while (lock := locks.try_exclusive(state / "lock")) is None:
-                if self.observer is not None:
-                    self.observer.note("waiting for another penstock that runs stages of this project")
-                await anyio.sleep(_POLL_S)
             from penstock.executors.workspace import Workspace, remove_tree
 
+            state = self.root / ".penstock"
+            state.mkdir(parents=True, exist_ok=True)
+            lock = locks.try_exclusive(state / "lock")
+            if lock is None and self.observer is not None:
+                self.observer.note("waiting for another penstock that runs stages of this project")
+            while lock is None:  # noqa: ASYNC110 - a file lock wakes nobody up
+                await anyio.sleep(_POLL_S)
+                lock = locks.try_exclusive(state / "lock")
             with lock:
                 # left behind by a run that was killed: whoever holds the lock is the only one that uses it
                 remove_tree(state / "tmp")
@@ -180,8 +182,7 @@ class LocalExecutor:
         async def locked() -> AsyncIterator[None]:
             import anyio
 
-            # another process holds it, and a file lock wakes nobody up
-            while (lock := self.store.try_lock(key)) is None:  # noqa: ASYNC110
+            while (lock := self.store.try_lock(key)) is None:  # noqa: ASYNC110 - as above
                 await anyio.sleep(_POLL_S)
             with lock:
                 yield
