@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from penstock.errors import ExecutorError, StoreError
+from penstock.executors.bench import remove_tree
 from penstock.executors.environments import RECORD, Interpreter
 from penstock.executors.process import run_process
 from penstock.executors.requirements import Requirements
-from penstock.executors.workspace import remove_tree
 from penstock.plan.model import Environment
 
 if TYPE_CHECKING:

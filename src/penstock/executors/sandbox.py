@@ -28,9 +28,9 @@ _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", 
 """What root keeps: enough for files of other users, too little to change a mount."""
 
 # The greeting (see `process.Leash`) makes sure that the command never starts once Penstock is dead: bubblewrap
-# does not ask for the parent-death signal in its very first moment. The shell stays the first process, as
-# a command in its place would not be ended by most signals; what it would say about a signal is dropped.
-_INIT = 'echo >&0; read -r _ || exit 125; exec 3>&2 2>/dev/null; "$@" </dev/null 2>&3 3>&-; exit $?'
+# does not ask for the parent-death signal in its very first moment. The shell stays the first process, as a
+# command in its place would not be ended by most signals; what it would say about a signal is dropped.
+_INIT = 'echo >&0; read -r _ || exit 125; exec 3>&2 2>/dev/null; (exec "$@" </dev/null 2>&3 3>&-); exit $?'
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Sandbox:
             *(part for path in hidden for part in ("--tmpfs", path)),
             *(part for path in inner for part in ("--ro-bind", path, path)),
             *(part for path in hidden for part in ("--remount-ro", path)),
+            *("--perms", "0755", "--dir", str(Path(WORK).parent)),
             *("--bind", view.temporary, TEMPORARY, "--bind", view.work, WORK),
             *(part for mount in view.mounts for part in mount.arguments),
             *(part for name, value in view.variables.items() for part in ("--setenv", name, value)),

@@ -1,10 +1,10 @@
 # `pathlib` and `contextlib` would take longer to import than all the rest.
-# ruff: noqa: PTH123, PTH208, SIM105
+# ruff: noqa: PTH123, PTH208
 """Runs a command and leaves nothing of it behind, where there is no sandbox.
 
-Started as `python -I -S stage_init.py PARENT -- COMMAND...`, by a process whose number is PARENT. Every
-orphan below becomes this process's child (it is their subreaper), so nothing can slip away by `setsid` or
-by forking twice. When the command has ended, when SIGTERM comes or when PARENT dies, whatever is left below is killed.
+Started as `python -I -S stage_init.py PARENT -- COMMAND...`, by a process whose number is PARENT. It is the
+subreaper of all that is below: every orphan there becomes its child, so nothing slips away by `setsid` or
+by forking twice. When the command has ended, when SIGTERM comes or when PARENT dies, it kills what is left.
 
 Alone in its process: standard library only, and nothing of Penstock.
 """

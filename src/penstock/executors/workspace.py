@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import functools
-import itertools
 import os
-import secrets as randomness
-import shutil
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +13,7 @@ from typing import Self
 from penstock.errors import ExecutorError, InputError
 from penstock.executors import sandbox as sandboxes
 from penstock.executors import stage_init
+from penstock.executors.bench import Bench, remove_tree
 from penstock.executors.environments import Prepared
 from penstock.executors.layout import Binding, Layout
 from penstock.executors.process import Leash
@@ -28,11 +21,9 @@ from penstock.executors.sandbox import Sandbox, View
 from penstock.executors.surroundings import certificates, surroundings
 from penstock.plan.model import Stage
 
-__all__ = ["Binding", "Command", "Workspace"]
+__all__ = ["Binding", "Command", "Workspace", "remove_tree"]
 
 _MOST_WRITTEN = 100
-_counter = itertools.count(1)
-_opening = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -61,16 +52,17 @@ class Workspace:
     """The directory of one attempt at a stage.
 
     Attributes:
-        place: Holds `work`, which the stage sees as its working directory, and `tmp`.
+        temporary: The stage's directory for temporary files.
         project: The root of the project, which the stage must not see.
+        layout: Of the directory that the stage is started in.
     """
 
-    place: Path
+    bench: Bench
+    temporary: Path
     project: Path
     stage: Stage
     layout: Layout
     sandbox: Sandbox | None
-    _kept: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
     def make(
@@ -86,25 +78,27 @@ class Workspace:
             InputError: An input has gone.
             ExecutorError: The directory cannot be written.
         """
-        place = _bench(work).path / f"{stage.name}-{next(_counter)}"
+        try:
+            bench = Bench.of(work)
+            temporary = bench.temporary()
+        except OSError as error:
+            raise _refused(error, (), work) from error
         written = {path for path, _ in stage.files} | ({stage.params_file} if stage.params_file else set())
         reserved = frozenset(written | {output.path for output in stage.outputs})
-        layout = Layout(top=place / "work", reserved=reserved, sandboxed=sandbox is not None)
-        workspace = cls(place, work.parent.parent, stage, layout, sandbox)
+        layout = Layout(top=bench.new(stage.name), reserved=reserved, sandboxed=sandbox is not None)
+        workspace = cls(bench, temporary, work.parent.parent, stage, layout, sandbox)
         try:
             workspace._fill(bindings)
         except OSError as error:
             workspace.remove()
-            raise _refused(error, bindings, place) from error
+            raise _refused(error, bindings, layout.top) from error
         except BaseException:
             workspace.remove()
             raise
         return workspace
 
     def _fill(self, bindings: Sequence[Binding]) -> None:
-        self.layout.top.mkdir(parents=True)
-        (self.place / "tmp" / "home").mkdir(parents=True)
-        (self.place / "tmp").chmod(0o1777)
+        self.layout.top.mkdir()
         self.layout.add(bindings)
         for output in self.stage.outputs:
             (self.layout.top / output.path).parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +120,7 @@ class Workspace:
         """
         if self.sandbox is not None:
             return self._sandboxed(self.sandbox, argv, prepared, secrets)
-        temporary = str(self.place / "tmp")
+        temporary = str(self.temporary)
         return Command(
             argv=[
                 *(getattr(sys, "_base_executable", None) or sys.executable, "-I", "-S", stage_init.__file__),
@@ -142,7 +136,7 @@ class Workspace:
     ) -> Command:
         view = View(
             work=str(self.layout.top),
-            temporary=str(self.place / "tmp"),
+            temporary=str(self.temporary),
             mounts=self.layout.mounts,
             read_only=[*(str(path) for path in prepared.read_only), *certificates()],
             hidden=[os.path.realpath(path) for path in (self.project, *prepared.hidden)],
@@ -211,89 +205,19 @@ class Workspace:
 
     def keep(self, path: str) -> Path:
         """Move an output to where it outlives this workspace, on the same file system, until `close`."""
-        kept = self.place.parent / "kept" / self.place.name
-        kept.mkdir(parents=True, exist_ok=True)
-        target = kept / str(next(self._kept))
+        target = self.bench.new("kept")
         self.output(path).rename(target)
         return target
 
     def remove(self) -> None:
-        """Remove everything but what was kept; what cannot be removed now is left to a later run."""
-        remove_tree(self.place)
+        """Remove everything but what was kept, soon; what cannot be removed is left to a later run."""
+        self.bench.discard(self.layout.top)
+        self.bench.give_back(self.temporary)
 
     @staticmethod
     def close(work: Path) -> None:
-        """Remove whatever this run still has below `work`, kept outputs included."""
-        with _opening:
-            if _open_bench.cache_info().currsize:
-                bench = _open_bench(work)
-                _open_bench.cache_clear()
-                bench.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """The workspaces of one run; the lock on it tells later runs that it is in use."""
-
-    path: Path
-    lock: int
-
-    def close(self) -> None:
-        remove_tree(self.path)
-        os.close(self.lock)
-
-
-def _bench(work: Path) -> _Bench:
-    with _opening:
-        bench = _open_bench(work)
-        if not bench.path.is_dir():  # somebody cleaned up
-            os.close(bench.lock)
-            _open_bench.cache_clear()
-            bench = _open_bench(work)
-        return bench
-
-
-@functools.lru_cache(maxsize=1)
-def _open_bench(work: Path) -> _Bench:
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        _clear(work)
-        path = work / randomness.token_hex(4)
-        # locked before it has its final name, or another run could take it for a dead one's
-        unborn = work / f".{path.name}"
-        unborn.mkdir()
-        lock = os.open(unborn, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        unborn.rename(path)
-    except OSError as error:
-        raise _refused(error, (), work) from error
-    return _Bench(path, lock)
-
-
-def _clear(work: Path) -> None:
-    """Remove what runs that are dead have left."""
-    for left in list(work.iterdir()):
-        with suppress(OSError):
-            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove_tree(left)
-            finally:
-                os.close(lock)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a directory without following links; what cannot be removed is left."""
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        return
-    except (OSError, RecursionError):
-        # directories without permission to write, or too deep for Python
-        for command in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
-            with suppress(OSError):
-                argv = [*command, "--", path]
-                subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)  # noqa: S603 - fixed
+        """Remove whatever this run still has below `work`, kept outputs included; waits until it is gone."""
+        Bench.close(work)
 
 
 def _yaml(value: object) -> str:
