@@ -49,7 +49,7 @@ def lint(stage: LintStage, environment: Environment, reads: Reads) -> Recipe:
     return Recipe(
         run=run,
         inputs=_with(inputs, _LINT_CONFIGS, reads),
-        environment=_equipped(environment, "lint", reads),
+        environment=_equipped(environment, "code", reads),
     )
 
 
@@ -62,7 +62,7 @@ def pytest(stage: PytestStage, name: str, environment: Environment, reads: Reads
         run=f"{run} {shlex.join(stage.args)}".rstrip() + "\n",
         inputs=_with(_checked(stage.inputs, reads), _PYTEST_CONFIGS, reads),
         outputs=((report, "junit"),),
-        environment=_equipped(environment, "pytest", reads),
+        environment=_equipped(environment, "code", reads),
     )
 
 
