@@ -1,11 +1,9 @@
 """The shape of a pipeline file, checked by pydantic and published as a JSON schema for editors."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -102,7 +100,7 @@ class SecretSource(Record):
     """File that holds the value and nothing else."""
 
     @model_validator(mode="after")
-    def _one_source(self) -> SecretSource:
+    def _one_source(self) -> Self:
         if self.env is not None and self.file is not None:
             raise complaint("names both a variable and a file", "keep `env` or `file`")
         return self
@@ -218,7 +216,7 @@ class ThresholdGate(_Gate):
     """Output that holds the metrics; if absent, the only one in the role `metrics` or called metrics.json."""
 
     @model_validator(mode="after")
-    def _bounded(self) -> ThresholdGate:
+    def _bounded(self) -> Self:
         if self.min is None and self.max is None:
             raise complaint("has neither `min` nor `max`", "add the bound that the metric must keep to")
         if self.min is not None and self.max is not None and self.min > self.max:
