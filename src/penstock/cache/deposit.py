@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,8 @@ from penstock.digest import CHUNK_BYTES, PREFIX
 from penstock.errors import InputError
 
 _FICLONE = 0x40049409
+_FEW = 4
+_SYNC_THREADS = 8
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never hangs on a FIFO
 
@@ -96,12 +99,10 @@ class Deposit:
             StoreError: The store cannot be written.
         """
         with Reported(self._home, "written"):
-            for temporary, _ in self._waiting:
-                _sync_file(temporary)
+            sync([temporary for temporary, _ in self._waiting])
             for temporary, path in self._waiting:
                 move_into_place(temporary, path)
-            for directory in {os.path.dirname(path) for _, path in self._waiting}:  # noqa: PTH120 - paths that are str
-                sync_directory(directory)
+            sync(sorted({path.rpartition("/")[0] for _, path in self._waiting}))
         self._waiting.clear()
 
     def _add(self, data: bytes, kind: str) -> str:
@@ -196,7 +197,7 @@ def write_whole(home: str, path: str, data: bytes, *, durable: bool) -> None:
         discard(temporary)
         raise
     if durable:
-        sync_directory(os.path.dirname(path))  # noqa: PTH120 - a path that is str
+        sync_one(os.path.dirname(path))  # noqa: PTH120 - a path that is str
 
 
 def discard(temporary: str) -> None:
@@ -231,19 +232,50 @@ def make_directories(*paths: Path) -> None:
             missing.append(missing[-1].parent)
         for directory in reversed(missing[:-1]):
             directory.mkdir(exist_ok=True)
-            sync_directory(os.fspath(directory.parent))
+            sync_one(os.fspath(directory.parent))
 
 
-def sync_directory(path: str) -> None:
-    """Have a directory's names on disk.
+def sync(paths: Sequence[str]) -> None:
+    """Have files' contents and directories' names on disk.
+
+    Many at a time are told to the disk from several threads: the journal of the file system then writes
+    them together, which is ten times as fast or more.
+
+    Raises:
+        OSError: It failed for one of them.
+    """
+    if len(paths) <= _FEW:
+        for path in paths:
+            sync_one(path)
+        return
+    import threading
+
+    waiting = list(paths)
+    failures: list[OSError] = []
+
+    def work() -> None:
+        with suppress(IndexError):
+            while not failures:
+                try:
+                    sync_one(waiting.pop())
+                except OSError as error:
+                    failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(_SYNC_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def sync_one(path: str) -> None:
+    """Have one file's content, or a directory's names, on disk.
 
     Raises:
         OSError: It failed.
     """
-    _sync_file(path)
-
-
-def _sync_file(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock import digest
 from penstock.cache import locks
-from penstock.cache.deposit import make_directories, sync_directory, write_whole
+from penstock.cache.deposit import make_directories, sync_one, write_whole
 from penstock.cache.faults import Reported, store_error
 from penstock.digest import PREFIX
 from penstock.errors import CorruptError, StoreError
@@ -180,7 +180,7 @@ class Entries:
                 make_directories(*(self.home / name for name in names))
                 for name in (USAGE, GATE):
                     (self.home / "locks" / name).touch()
-                sync_directory(f"{self._home}/locks")
+                sync_one(f"{self._home}/locks")
                 write_whole(self._home, f"{self._home}/version", FORMAT.encode(), durable=True)
         self._checked = self._prepared = True
 
