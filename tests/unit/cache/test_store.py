@@ -229,6 +229,54 @@ def test_a_deposit_that_is_not_sealed_leaves_nothing(store: Store) -> None:
     assert list((store.home / "tmp").iterdir()) == []
 
 
+def test_of_many_files_that_arrive_together_all_are_synced_before_any_is_in_its_place(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number}" for number in range(40)]
+    write_tree(tmp_path / "out", {name: name.encode() for name in names})
+    fsync, rename = os.fsync, os.rename
+    synced: set[int] = set()
+    early: list[str] = []
+
+    def note(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def watch(source: str, target: str) -> None:
+        if Path(source).stat().st_ino not in synced:
+            early.append(source)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "rename", watch)
+    part, _ = ingest(store, tmp_path / "out", "out")
+    store.commit(result("stage", part))
+    assert early == []
+    places = [Path(store.place(BLOBS, digest.of_bytes(name.encode()))) for name in names]
+    assert {place.parent.stat().st_ino for place in places} <= synced
+    assert Path(store.place(RESULTS, key("stage"))).parent.stat().st_ino in synced
+
+
+def test_one_of_many_files_that_cannot_be_synced_keeps_all_of_them_out(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put_bytes(b"")
+    write_tree(tmp_path / "out", {f"{number}": b"%d" % number for number in range(40)})
+    fsync = os.fsync
+    calls = iter(range(1000))
+
+    def fail_once(descriptor: int) -> None:
+        if next(calls) == 20:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with pytest.raises(StoreError, match="Input/output error"):
+        ingest(store, tmp_path / "out", "out")
+    assert [number for number in range(40) if store.has(digest.of_bytes(b"%d" % number))] == []
+    assert list((store.home / "tmp").iterdir()) == []
+
+
 def test_a_fifo_is_refused_at_once(store: Store, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="no regular file"):
