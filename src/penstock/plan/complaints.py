@@ -153,8 +153,10 @@ def _unknown_key(detail: ErrorDetails, place: Key, model: type[BaseModel]) -> tu
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:
-    """The keys of a model as the file writes them."""
-    return [field.alias or name for name, field in model.model_fields.items()]
+    """The keys of a model as the file writes them, its own before those that it inherits."""
+    own = [name for name in model.model_fields if name in model.__annotations__]
+    ordered = (*own, *(name for name in model.model_fields if name not in own))
+    return [model.model_fields[name].alias or name for name in ordered]
 
 
 def _no_branch(place: Key, value: object) -> tuple[str, tuple[str, ...]]:
