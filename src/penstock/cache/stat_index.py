@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class Scan:
 
 
 class StatIndex:
-    """Scans the source below a root; remembers what it saw once `commit` is called.
+    """Scans the source below a root; remembers what it saw once `commit` is called; for any thread.
 
     Args:
         root: Of the pipeline.
@@ -64,6 +65,7 @@ class StatIndex:
         self._root = os.fsencode(os.path.realpath(root))
         self._ignore = Ignore(ignore)
         self._clock: tuple[int, int] | None = None
+        self._lock = threading.RLock()
 
     def scan(
         self, path: str, *, excluding: frozenset[str] = frozenset(), output: bool = False
@@ -80,8 +82,11 @@ class StatIndex:
         Raises:
             InputError: It cannot be an input, cannot be read, or changes meanwhile.
         """
-        self._clock = None
-        without = frozenset(map(os.fsencode, excluding))
+        with self._lock:
+            self._clock = None
+            return self._scan(path, frozenset(map(os.fsencode, excluding)), output=output)
+
+    def _scan(self, path: str, without: frozenset[bytes], *, output: bool) -> Scan | None:
         if MAGIC.search(path) and not output:
             return self._pattern(path, without)
         located = self._locate(path, follow=not output)
@@ -106,29 +111,35 @@ class StatIndex:
 
     def placed(self, path: str) -> str | None:
         """The digest of what Penstock last put at an output's path."""
-        return self.state.placed(path)
+        with self._lock:
+            return self.state.placed(path)
 
     def set_placed(self, path: str, name: str | None) -> None:
         """Remember what was put at an output's path; None: nothing any more."""
-        self.state.set_placed(path, name)
+        with self._lock:
+            self.state.set_placed(path, name)
 
     def last_key(self, stage: str) -> str | None:
         """The key that a stage's last result had."""
-        last = self.state.last_key(stage)
+        with self._lock:
+            last = self.state.last_key(stage)
         return last[0] if last else None
 
     def set_last_key(self, stage: str, key: str, run_id: str) -> None:
         """Remember the key of a stage's result, and the run that it was in."""
-        self.state.set_last_key(stage, key, run_id)
+        with self._lock:
+            self.state.set_last_key(stage, key, run_id)
 
     def commit(self) -> None:
         """Remember what was seen, all of it or nothing."""
-        self.state.commit()
+        with self._lock:
+            self.state.commit()
 
     def close(self) -> None:
         """Remember what was seen, and let go of the database."""
-        self.state.commit()
-        self.state.close()
+        with self._lock:
+            self.state.commit()
+            self.state.close()
 
     def _pattern(self, path: str, excluding: frozenset[bytes]) -> Scan | None:
         fixed, *chosen = pattern_matchers(path)

@@ -188,7 +188,13 @@ class State:
         if self._connection is not None or self._unusable:
             return self._connection
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        connection = sqlite3.connect(
+            # `StatIndex` lets one thread in at a time
+            self._path,
+            timeout=_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
         try:
             # a power cut may cost what was remembered last, never the database
             connection.execute("PRAGMA synchronous = NORMAL")
