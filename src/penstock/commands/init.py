@@ -10,10 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from penstock.cache.store import default_home
 from penstock.commands.project import DEFAULT_PIPELINE
-from penstock.errors import InputError, PipelineError, UsageError
+from penstock.errors import InputError, PenstockError, PipelineError, UsageError
 from penstock.plan.model import Overlay, Plan
 from penstock.plan.problems import PipelineErrors
 from penstock.scaffold import repository
@@ -43,20 +45,13 @@ def run(options: argparse.Namespace) -> int:
     target: Path = (options.output or root / DEFAULT_PIPELINE).absolute()
     _refuse_existing(target, force=options.force)
     found = repository.look(root)
-    draft = propose(found, python_problem)
+    draft = propose(found)
     draft.root = _root_key(root, target)
     with _directory(target) as candidate:
         text = settle(draft, _Judge(root, candidate).complaints)
         _write(text, target, candidate, force=options.force)
     sys.stdout.write(_summary(draft, target, text, taken=_taken(draft, root)))
     return 0
-
-
-def python_problem(version: str) -> str | None:
-    """Why a Python version cannot be had here; nothing if it can."""
-    from penstock.commands.doctor import pythons
-
-    return pythons.problem(version)
 
 
 def _refuse_existing(target: Path, *, force: bool) -> None:
@@ -138,7 +133,7 @@ class _Judge:
         return Complaint(f"{where}: {reason}", file=re.sub(r"(:\d+)?$", "", where))
 
     def _missing(self, plan: Plan) -> Iterator[Complaint]:
-        """Inputs that are not there, or of no kind that can be an input."""
+        """Inputs and environments that are not there, or of no kind that can be used."""
         from penstock.cache.stat_index import StatIndex
 
         outputs = frozenset(output.path for stage in plan.stages for output in stage.outputs)
@@ -148,10 +143,29 @@ class _Judge:
                 for path in stage.sources:
                     holds_outputs = any(item.path.startswith(f"{path}/") for item in stage.produced)
                     if index.scan(path, excluding=outputs) is None and not holds_outputs:
-                        yield Complaint(f"input '{path}' is not there", stage=stage.name)
+                        yield Complaint(f"input '{path}' is not there", owner=f"stage {stage.name}")
                         break
             except InputError as error:
-                yield Complaint("; ".join((error.what, *error.notes)), stage=stage.name)
+                yield Complaint("; ".join((error.what, *error.notes)), owner=f"stage {stage.name}")
+        yield from islice(environment_complaints(self.root, plan), 1)
+
+
+def environment_complaints(root: Path, plan: Plan) -> Iterator[Complaint]:
+    """Why environments of a plan cannot be had here."""
+    from penstock.executors.environments import Environments
+
+    environments = Environments(default_home(os.environ), root)
+    for environment in dict.fromkeys(stage.environment for stage in plan.stages):
+        try:
+            environments.interpreter(environment.python)
+        except PenstockError as error:
+            yield Complaint("; ".join((error.what, *error.notes)), owner="python")
+            continue
+        try:
+            environments.identity(environment)
+        except PenstockError as error:
+            where = f"{error.where}: " if error.where else ""
+            yield Complaint(where + "; ".join((error.what, *error.notes)), owner="requirements")
 
 
 def _taken(draft: Draft, root: Path) -> list[str]:

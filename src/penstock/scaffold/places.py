@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from penstock.scaffold.source import Library, Source
 
-_MAX_DEPTH = 12
+_MAX_DEPTH = 60
 _PATH_CLASSES = frozenset({"Path", "PurePath", "PosixPath", "PurePosixPath"})
 _SAME = frozenset(
     {"resolve", "absolute", "expanduser", "as_posix", "abspath", "realpath", "normpath", "fspath", "str"}
@@ -59,11 +59,18 @@ class Reader:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._known: dict[ast.AST, Place | None] = {}
 
     def place(self, source: Source, node: ast.AST, depth: int = 0) -> Place | None:
         """The path that an expression stands for; none if it is no path, or nothing of it is known."""
-        if depth > _MAX_DEPTH:
-            return None
+        if node in self._known or depth > _MAX_DEPTH:
+            return self._known.get(node)
+        # none while it is worked out: names can stand for each other in a circle
+        self._known[node] = None
+        self._known[node] = found = self._place(source, node, depth)
+        return found
+
+    def _place(self, source: Source, node: ast.AST, depth: int) -> Place | None:
         found: Place | None = None
         match node:
             case ast.Constant(value=str(text)):
@@ -91,7 +98,7 @@ class Reader:
     def _named(self, source: Source, name: str, depth: int) -> Place | None:
         if name in source.names:
             return self.place(source, source.names[name], depth + 1)
-        if name in source.symbols:
+        if name in source.symbols and depth <= _MAX_DEPTH:
             path, there = source.symbols[name]
             other = self._library.source(path)
             if there in other.names or there in other.symbols:

@@ -198,7 +198,7 @@ def _stage(text: Text, stage: StageDraft) -> None:
 
 
 def _command(text: Text, command: str) -> None:
-    if _PLAIN_COMMAND.fullmatch(command):
+    if _PLAIN_COMMAND.fullmatch(command) and command.lower() not in _WORDS:
         text.add(f"  run: {command}")
     elif all(line.isprintable() and line == line.strip() and line for line in command.split("\n")):
         text.add("  run: |-")

@@ -17,12 +17,13 @@ class Complaint:
 
     Attributes:
         line: From 1; 0 if it is not about a line.
+        owner: What it is about, if that is known: `stage NAME`, `python`, `requirements`.
         file: Of the repository, that it is about.
     """
 
     reason: str
     line: int = 0
-    stage: str = ""
+    owner: str = ""
     file: str = ""
 
 
@@ -50,8 +51,8 @@ def settle(draft: Draft, judge: Judge) -> str:
 
 
 def _owner(draft: Draft, text: Text, complaint: Complaint) -> str:
-    if complaint.stage:
-        return f"stage {complaint.stage}"
+    if complaint.owner:
+        return complaint.owner
     for name, setting in (("params", draft.params), ("requirements", draft.requirements)):
         if setting is not None and setting.value == complaint.file:
             return name

@@ -104,15 +104,23 @@ class Library:
         return self._sources[path]
 
     def closure(self, path: str) -> list[Source]:
-        """A file and all that it imports from the repository, directly or not."""
+        """A file and all that it imports from the repository, directly or not, its own packages included."""
         found: dict[str, Source] = {}
-        waiting = [path]
+        waiting = [path, *self._around(path)]
         while waiting:
             each = waiting.pop(0)
             if each not in found:
                 found[each] = self.source(each)
                 waiting += found[each].imports
         return list(found.values())
+
+    def _around(self, path: str) -> list[str]:
+        folder, base = posixpath.dirname(path), package_base(self.repository, path)
+        found = []
+        while folder != base:
+            found.append(posixpath.join(folder, "__init__.py"))
+            folder = posixpath.dirname(folder)
+        return found
 
     def _parse(self, source: Source) -> None:
         data = self.repository.data(source.path)

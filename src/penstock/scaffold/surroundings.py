@@ -20,14 +20,12 @@ LINT_FILES = ("ruff.toml", ".ruff.toml", "mypy.ini", ".mypy.ini")
 TEST_DIRECTORIES = ("tests", "test")
 TEST_FILES = ("pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", "conftest.py")
 MAX_NAMED = 12
+MAX_READ = 50
 _NO_SOURCES = frozenset({*TEST_DIRECTORIES, "docs", "doc", "notebooks", "examples"})
 _DATA = re.compile(r".+\.(csv|parquet)$")
 _VERSION = re.compile(r"(?:cpython-?)?(\d+\.\d+)(?:\.\d+)?")
 _BOUNDS = re.compile(r"(?:>=|<=|==|!=|~=|>|<)[0-9.]+(?:,(?:>=|<=|==|!=|~=|>|<)[0-9.]+)*")
 _PINNED = re.compile(r"[A-Za-z0-9._\[\],-]+\s*(==\s*[^*\s]+|@\s*\S+)")
-
-PythonProblem = Callable[[str], str | None]
-"""Says why a Python version cannot be had on this machine; nothing if it can."""
 
 Reads = Callable[[str], list[str]]
 """Says which tracked files a Python file names."""
@@ -61,7 +59,7 @@ def name(repository: Repository, project: Mapping[str, Any]) -> str:
     return "pipeline"
 
 
-def python(draft: Draft, repository: Repository, project: Mapping[str, Any], problem: PythonProblem) -> None:
+def python(draft: Draft, repository: Repository, project: Mapping[str, Any]) -> None:
     """Which Python the project asks for."""
     file = (repository.text(".python-version") or "").strip().splitlines()
     bounds = _at(project, "project", "requires-python")
@@ -76,9 +74,6 @@ def python(draft: Draft, repository: Repository, project: Mapping[str, Any], pro
         return
     draft.python = Setting(version, [where])
     draft.found.append(("Python", f"{version} ({where})"))
-    if (why := problem(version)) is not None:
-        draft.python.refused = why
-        draft.left_out.append(f"{where}: Python {version} is not on this machine: {why}")
 
 
 def requirements(draft: Draft, repository: Repository, project: Mapping[str, Any]) -> None:
@@ -175,19 +170,16 @@ def tests(draft: Draft, repository: Repository, library: Library, named: Reads) 
     suites = [path for path in sorted(repository.files) if _is_test(path)]
     folders = [each for each in TEST_DIRECTORIES if any(path.startswith(f"{each}/") for path in suites)]
     loose = [path for path in suites if not path.startswith(tuple(f"{each}/" for each in folders))]
-    loose = [path for path in loose if library.source(path).tests]
+    loose = [path for path in loose[: 2 * MAX_NAMED] if library.source(path).tests]
     if not folders and not loose:
         return
-    paths = [*folders, *loose[:MAX_NAMED]]
-    paths += [each for each in source_directories(repository) if each not in paths]
-    code = sorted(path for path in repository.files if path.endswith(".py") and "/" not in path)
-    paths += [path for path in code[:MAX_NAMED] if path not in paths]
-    paths += [path for path in TEST_FILES if path in repository.files and path not in paths]
-    data = sorted({found for path in suites[:200] for found in named(path)})
-    paths += [path for path in data if not any(path == each or path.startswith(f"{each}/") for each in paths)]
+    paths = [*folders, *source_directories(repository), *loose[:MAX_NAMED]]
+    paths += sorted(path for path in repository.files if path.endswith(".py") and "/" not in path)[:MAX_NAMED]
+    paths += [path for path in TEST_FILES if path in repository.files]
+    paths += sorted({found for path in suites[:MAX_READ] for found in named(path)})
+    paths = [path for path in dict.fromkeys(paths) if not any(path.startswith(f"{each}/") for each in paths)]
     about = ["what the tests read beside the code has to be named here as well"]
-    inputs = [Item(path) for path in paths]
-    draft.stages.append(StageDraft("test", uses="pytest", about=about, inputs=inputs))
+    draft.stages.append(StageDraft("test", uses="pytest", about=about, inputs=[Item(path) for path in paths]))
     draft.found.append(("tests", ", ".join([*folders, *loose[:3]])))
 
 

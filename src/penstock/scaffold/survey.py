@@ -26,17 +26,13 @@ _WORSE = re.compile(r"rmse|mse|mae|mape|loss|brier|error")
 _MAX_METRICS = 4
 
 
-def propose(repository: Repository, python_problem: surroundings.PythonProblem) -> Draft:
-    """Draft a pipeline; nothing of the repository is imported or run.
-
-    Args:
-        python_problem: What a Python version is declared in spite of, or not.
-    """
+def propose(repository: Repository) -> Draft:
+    """Draft a pipeline; nothing of the repository is imported or run."""
     project = surroundings.pyproject(repository)
     draft = Draft(surroundings.name(repository, project))
     if repository.note:
         draft.left_out.append(repository.note)
-    surroundings.python(draft, repository, project, python_problem)
+    surroundings.python(draft, repository, project)
     surroundings.requirements(draft, repository, project)
     library = Library(repository)
     keys = surroundings.params(draft, repository)
@@ -62,7 +58,7 @@ def _reads(library: Library) -> surroundings.Reads:
     reader = Reader(library)
 
     def named(path: str) -> list[str]:
-        found = mentions(library, reader, path)
+        found = mentions(library, reader, path, alone=True)
         return [each.path for each in found if not each.outside and library.repository.holds(each.path)]
 
     return named

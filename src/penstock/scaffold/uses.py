@@ -29,6 +29,7 @@ _DATA_SUFFIX = re.compile(
 _NO_PATH = re.compile(r"[\n\r\t<>|\"%{}\\]|^\s|\s$|^-|://")
 _LOOKUPS = frozenset({"get", "pop", "setdefault", "startswith", "endswith", "split", "strip", "print"})
 _MAX_CHARS = 200
+MAX_MODULES = 300
 
 
 class Use(IntEnum):
@@ -55,25 +56,25 @@ class Mention:
     outside: bool = False
 
 
-def mentions(library: Library, reader: Reader, path: str) -> list[Mention]:
-    """The paths that a script names, itself and in the functions that it uses of local modules."""
+def mentions(library: Library, reader: Reader, path: str, *, alone: bool = False) -> list[Mention]:
+    """The paths that a script names, itself and in the functions that it uses of local modules.
+
+    Args:
+        alone: Without the local modules.
+    """
     main = library.source(path)
-    used = _identifiers(main.tree)
     found = _of(reader, library, main, None)
-    others = [source for source in library.closure(path) if source.path != path]
-    seen: set[tuple[str, str]] = set()
-    grew = True
-    while grew:
-        grew = False
-        for source in others:
-            for node in source.tree.body:
-                name = getattr(node, "name", None)
-                if name in used and (source.path, name) not in seen:
-                    seen.add((source.path, name))
-                    used |= _identifiers(node)
-                    inside = _of(reader, library, source, node)
-                    found += [each for each in inside if each.use in (Use.READ, Use.WRITTEN)]
-                    grew = True
+    defined: dict[str, list[tuple[Source, ast.AST]]] = {}
+    for source in [] if alone else library.closure(path)[1 : MAX_MODULES + 1]:
+        for statement in source.tree.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                defined.setdefault(statement.name, []).append((source, statement))
+    waiting = sorted(_identifiers(main.tree))
+    while waiting:
+        for source, node in defined.pop(waiting.pop(), ()):
+            inside = _of(reader, library, source, node)
+            found += [each for each in inside if each.use in (Use.READ, Use.WRITTEN)]
+            waiting += sorted(_identifiers(node))
     return found
 
 
@@ -136,7 +137,7 @@ def _is_path(library: Library, place: Place, use: Use) -> bool:
     is_data = _DATA_SUFFIX.fullmatch(posixpath.splitext(path)[1].lower()) is not None
     if use is Use.NAMED:
         return " " not in path and (is_data or (place.certain and "/" in place.path))
-    return is_data or "/" in path or place.certain or use is Use.MADE
+    return is_data or "/" in place.path or place.certain or use is Use.MADE
 
 
 def _use(source: Source, node: ast.AST, depth: int = 0) -> Use:
