@@ -246,7 +246,7 @@ def _check_none_ran(bench: Bench, goal: str, series: Series) -> None:
 def memory(bench: Bench) -> None:
     """Peak memory with 100,000 input files."""
     files = 100_000
-    site = lay_out(bench, "memory", workloads.directory(files, 64), ("penstock",))[0]
+    site = lay_out(bench, "memory", workloads.directory(files, 64, tracked=False), ("penstock",))[0]
     cold = interleave([site.contestant(before=site.forget)], 1)["penstock"]
     no_op = interleave([site.contestant()], 1)["penstock"]
     bench.tables.append(Table(f"{files:,} input files: Penstock, cold", [cold]))

@@ -13,6 +13,7 @@ import argparse
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ import cases
 import history
 import peers
 import report
-from cases import Bench
+from cases import Bench, Check
 
 CASES: dict[str, Callable[[Bench], None]] = {
     "seven": cases.small_plans,
@@ -53,7 +54,11 @@ def main() -> int:
         for name in options.cases:
             start = time.monotonic()
             print(f"{name} ...", file=sys.stderr, flush=True)
-            CASES[name](bench)
+            try:
+                CASES[name](bench)
+            except (OSError, subprocess.CalledProcessError) as error:
+                # half an hour of the others' figures must not be lost
+                bench.checks.append(Check(f"case {name!r}", f"could not be laid out: {error}", None))
             print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(folder)

@@ -91,8 +91,8 @@ def fan(width: int) -> Workload:
     return Workload((*parts, join), write, nonces=False)
 
 
-def directory(files: int, size: int) -> Workload:
-    """One stage that has a directory of so many files of so many bytes as its input."""
+def directory(files: int, size: int, *, tracked: bool = True) -> Workload:
+    """One stage that has a directory of so many files of so many bytes as its input, in git or not."""
     run = f"cat data/{data_file(0)} {NONCE} > report.out"
     stage = Stage(name=FINAL, run=run, output="report.out", sources=("data",))
 
@@ -104,7 +104,7 @@ def directory(files: int, size: int) -> Workload:
                 path.parent.mkdir(parents=True)
             path.write_bytes(b"%8d" % number + content[8:])
 
-    return Workload((stage,), write)
+    return Workload((stage,), write, untracked=() if tracked else ("/data",))
 
 
 def data_file(number: int) -> str:
@@ -161,7 +161,16 @@ def git(tree: Path, *arguments: str, date: int = 1_700_000_000) -> str:
         for key, value in (("NAME", "bench"), ("EMAIL", "bench@localhost"), ("DATE", f"{date} +0000"))
     }
     environ = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    command = ["git", "-c", "gc.auto=0", "-c", "advice.detachedHead=false", *arguments]
+    command = [
+        "git",
+        "-c",
+        "gc.auto=0",
+        "-c",
+        "core.fsync=none",
+        "-c",
+        "advice.detachedHead=false",
+        *arguments,
+    ]
     return subprocess.run(
         command, cwd=tree, env=environ, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
