@@ -107,7 +107,7 @@ def test_the_sound_pipeline_is_loaded(project: Path, load_text: Callable[..., Lo
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(400, id="quick"), pytest.param(20_000, id="whole", marks=pytest.mark.slow)]
+    "count", [pytest.param(400, id="quick"), pytest.param(4_000, id="whole", marks=pytest.mark.slow)]
 )
 def test_a_mutated_value_is_loaded_or_refused(project: Path, count: int) -> None:
     loaded = 0
@@ -119,7 +119,7 @@ def test_a_mutated_value_is_loaded_or_refused(project: Path, count: int) -> None
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(400, id="quick"), pytest.param(20_000, id="whole", marks=pytest.mark.slow)]
+    "count", [pytest.param(400, id="quick"), pytest.param(4_000, id="whole", marks=pytest.mark.slow)]
 )
 def test_mutated_bytes_are_loaded_or_refused(project: Path, count: int) -> None:
     sound = (Path(__file__).parents[3] / "pipelines" / "default.yaml").read_bytes()
