@@ -14,6 +14,7 @@ from pathlib import Path
 import penstock
 from penstock.cache.store import Store, default_home
 from penstock.commands import packages
+from penstock.digest import PREFIX
 from penstock.errors import PenstockError
 
 LOW_BYTES = 1 << 30
@@ -122,6 +123,7 @@ def store(machine: Machine) -> Iterator[Finding]:
         yield Finding(name="store", state=State.BROKEN, found=what, remedy=remedy, needed=True)
         return
     try:
+        machine.store.recall(PREFIX + "0" * 64)  # refused by a store of another format
         size = sum(size for _, size in stats(machine.store).entries.values()) if home.is_dir() else 0
     except PenstockError as error:
         yield Finding(name="store", state=State.BROKEN, found=error.what, remedy=error.notes, needed=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock.cli import main
-from penstock.commands import packages
+from penstock.commands import packages, readiness
 from penstock.commands.checks import Finding, State, nearest_directory, reflinks
 from penstock.commands.doctor import GROUPS
 from penstock.errors import EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, ExecutorError
@@ -31,6 +31,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
     for name in ("PENSTOCK_SANDBOX", "PENSTOCK_UV", "PENSTOCK_PIPELINE", "TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    # asking every Python of this machine takes seconds where they are behind shims
+    monkeypatch.setattr(readiness, "installed_pythons", lambda home: ["cpython-3.12.1"])
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -68,9 +70,7 @@ def test_a_machine_with_uv_can_run_stages(document: Run) -> None:
 
 def test_nothing_is_written_by_looking(document: Run, here: Path) -> None:
     document()
-    assert not list(here.iterdir())
-    # asking uv for Pythons may keep its answer
-    assert not (here.parent / "home/version").exists()
+    assert [path.name for path in here.parent.rglob("*")] == ["here"]
 
 
 def test_without_uv_no_environment_can_be_built(document: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,8 @@ def test_a_store_of_another_format_is_broken(document: Run, here: Path) -> None:
     home.mkdir()
     (home / "version").write_text("something else\n")
     code, found = document()
-    assert (code, finding(found, "store")["state"]) == (EXIT_OK, "ok") or code == EXIT_UNAVAILABLE
+    assert code == EXIT_UNAVAILABLE
+    assert "something else" in finding(found, "store")["found"]
 
 
 def test_without_bubblewrap_the_way_to_get_it_is_told_and_stages_still_run(
@@ -230,8 +231,8 @@ def test_only_a_needed_check_stops_an_executor() -> None:
 
 
 def test_sharing_blocks_is_tried_and_leaves_nothing(tmp_path: Path) -> None:
-    assert reflinks(tmp_path) in (True, False)
-    assert not os.listdir(tmp_path)
+    reflinks(tmp_path)
+    assert not list(tmp_path.iterdir())
     assert not reflinks(tmp_path / "gone")
 
 
