@@ -42,15 +42,16 @@ def commit(home: Path, workspace: Path, key: str) -> None:
 
 def main() -> int:
     home, workspace, key, acknowledged = sys.argv[1:]
-    mark(BEGIN)
-    try:
-        commit(Path(home), Path(workspace), key)
-    except PenstockError as error:
+    with Path(acknowledged).open("w") as told:  # opened now: nothing but writing is left to fail afterwards
+        mark(BEGIN)
+        try:
+            commit(Path(home), Path(workspace), key)
+        except PenstockError as error:
+            mark(END)
+            print(error)  # noqa: T201 - for the test
+            return 3
         mark(END)
-        print(error)  # noqa: T201 - for the test
-        return 3
-    mark(END)
-    Path(acknowledged).write_text(key)
+        told.write(key)
     return 0
 
 

@@ -110,7 +110,7 @@ class Bench:
         (self.home.parent / "out").mkdir()
         self.demand_whole(EARLIER_KEY)
         (self.home.parent / "out").mkdir()
-        if self.acknowledged.exists() or Store(self.home).recall(KEY) is not None:
+        if self.acknowledged.read_text() or Store(self.home).recall(KEY) is not None:
             self.demand_whole(KEY)
         else:
             shutil.rmtree(self.home.parent / "out")
