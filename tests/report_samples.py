@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from penstock.record import replace
 from penstock.results import (
     Attempt,
     Change,
@@ -92,7 +91,7 @@ def gate(
         sample_size=1409 if decided else None,
         details=("point estimate, no interval",) if decided else (),
     )
-    return replace(plain, **facts)  # type: ignore[arg-type] # fields of the caller's choice
+    return replace(plain, **facts)
 
 
 ARCHIVE = Publication(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from penstock.inert import one_line, printable
+from penstock.record import Record
 
 
 class System(StrEnum):
@@ -20,8 +20,7 @@ class System(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(Record):
     """Output of a stage that is folded in a log.
 
     Attributes:
@@ -39,8 +38,7 @@ class Section:
     folded: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Record, kw_only=False):
     """The CI system that Penstock runs under.
 
     Attributes:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NoReturn
+
+from penstock.record import Record, field
 
 RUN_REPORT_VERSION = 1
 
@@ -21,8 +22,7 @@ class PartKind(StrEnum):
     DIRECTORY = "directory"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Record, kw_only=False):
     """What a tree holds at one declared path.
 
     Attributes:
@@ -51,8 +51,7 @@ class StageState(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Record):
     """What an attempt took.
 
     Attributes:
@@ -66,8 +65,7 @@ class Usage:
     peak_memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Record):
     """One start of a stage's command.
 
     Attributes:
@@ -83,8 +81,7 @@ class Attempt:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Record):
     """One thing that differs between a stage's key and the key of its last result.
 
     Attributes:
@@ -100,13 +97,13 @@ class Change:
     after: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Reason(Record):
     """Why a stage ran, or why it did not have to.
 
     Attributes:
-        code: `unchanged`, `known` (a result of an older run fits), `first-run`, `changed`, `forced`, `evicted` (the result is gone from the
-            store), `no-cache`, `upstream-failed`, `not-selected`, `stopped`.
+        code: `unchanged`, `known` (the result of an older run fits), `first-run`, `changed`, `forced`,
+            `evicted` (the result is gone from the store), `no-cache`, `upstream-failed`,
+            `not-selected`, `stopped`.
         sentence: The same for people.
         changes: For `changed`: everything that differs, most telling first.
     """
@@ -116,8 +113,7 @@ class Reason:
     changes: tuple[Change, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageResult:
+class StageResult(Record):
     """One stage of a run.
 
     Attributes:
@@ -151,16 +147,14 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Record):
     """A measurement that a verdict rests on."""
 
     path: str
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
+class GateResult(Record):
     """A gate's verdict with its evidence; it has no truth value.
 
     Attributes:
@@ -209,8 +203,7 @@ class PublicationState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class Publication(Record):
     """One thing that was, or was not, published.
 
     Attributes:
@@ -226,8 +219,7 @@ class Publication:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
+class RunReport(Record):
     """A whole run.
 
     Attributes:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from penstock.executors.sandbox import detect
-from penstock.plan.compiled import Overlay, load_plan
 
 from penstock.cache.history import LocalHistory
 from penstock.cache.stat_index import StatIndex
@@ -17,6 +15,8 @@ from penstock.cache.store import Store
 from penstock.executors.base import Executor
 from penstock.executors.local import LocalExecutor
 from penstock.executors.memory import MemoryExecutor, Tree
+from penstock.executors.sandbox import detect
+from penstock.plan.compiled import Overlay, load_plan
 from penstock.plan.model import Plan
 from penstock.results import RunReport, StageResult
 from penstock.runner.reasons import History

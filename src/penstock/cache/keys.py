@@ -8,11 +8,11 @@ resolves to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from penstock import digest
 from penstock.plan.model import Stage
+from penstock.record import asdict, fields
 from penstock.results import Part
 
 KEY_VERSION = 1
@@ -49,7 +49,7 @@ def key_document(stage: Stage, parts: Sequence[Part], identity: Mapping[str, str
         identity: What its environment resolves to (`Executor.identity`).
     """
     document: Document = {"version": KEY_VERSION}
-    for name in Stage.__dataclass_fields__:
+    for name in fields(Stage):
         if name not in NOT_IN_KEY and name not in REPLACED:
             plain = _PLAIN.get(name)
             value = getattr(stage, name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from penstock.digest import canonical_json
+from penstock.record import Record, asdict
 from penstock.results import Attempt, Part, PartKind, Usage
 
 _HEAD = b'{"record":'
@@ -16,8 +16,7 @@ _TAIL = b'"}\n'
 _TRAILER_BYTES = len(_MIDDLE) + 64 + len(_TAIL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultRecord:
+class ResultRecord(Record):
     """A stage's success, kept under its key.
 
     Attributes:

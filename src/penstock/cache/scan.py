@@ -8,12 +8,12 @@ import re
 import stat
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from fnmatch import translate as translate_name
 
 from penstock.cache.trees import file_kind, stays_inside
 from penstock.digest import DIRECTORY, EXECUTABLE, FILE, LINK
 from penstock.errors import InputError
+from penstock.record import Record, field
 
 BUILT_IN_IGNORE = (
     "__pycache__",
@@ -73,8 +73,7 @@ class Ignore:
         )
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Record, frozen=False, kw_only=False):
     """What a walk came upon; the lists run in parallel, in the order of the file system.
 
     Attributes:
@@ -108,8 +107,7 @@ class Found:
             self.newest_ns = max(self.newest_ns, changed_ns)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
+class Walk(Record):
     """How to walk.
 
     Attributes:

@@ -11,7 +11,6 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock import digest
@@ -21,14 +20,14 @@ from penstock.cache.scan import MAGIC, Found, Ignore, Walk, pack_stat, pattern_m
 from penstock.cache.state import State
 from penstock.digest import EXECUTABLE, FILE, MANIFEST_HEADER, PREFIX
 from penstock.errors import InputError
+from penstock.record import Record
 from penstock.results import Part, PartKind
 
 SLACK_NS = 20_000_000  # more than the coarsest clock tick that Linux stamps files with
 FOREIGN_SLACK_NS = 2_000_000_000  # on another file system than the state, whose clock may be another
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
+class Scan(Record):
     """What the source holds at a declared path.
 
     Attributes:

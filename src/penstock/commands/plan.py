@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import TypeVar
 
 from penstock.commands.project import Project, add_pipeline, add_selection, open_project
 from penstock.plan.model import Plan
 from penstock.results import Reason
 from penstock.runner.assess import Assessment, Walk, assess, drive
 from penstock.runner.selection import Selection, select
+
+T = TypeVar("T")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -75,9 +78,7 @@ def _settings(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(
-    plan: Plan, assessment: Assessment[object], selection: Selection
-) -> list[tuple[str, str, str, str]]:
+def _rows(plan: Plan, assessment: Assessment[T], selection: Selection) -> list[tuple[str, str, str, str]]:
     rows = []
     for stage in plan.stages:
         standing = assessment.standings.get(stage.name)
@@ -93,7 +94,7 @@ def _rows(
     return rows
 
 
-def _table(project: Project, assessment: Assessment[object], selection: Selection, *, verbose: bool) -> str:
+def _table(project: Project, assessment: Assessment[T], selection: Selection, *, verbose: bool) -> str:
     plan = project.plan
     rows = _rows(plan, assessment, selection)
     width = max(len(row[0]) for row in rows)
@@ -124,7 +125,7 @@ def _conclusion(running: int, maybe: int) -> str:
     return f"{running} {'stage' if running == 1 else 'stages'} would run{more}"
 
 
-def _document(project: Project, assessment: Assessment[object], selection: Selection) -> dict[str, object]:
+def _document(project: Project, assessment: Assessment[T], selection: Selection) -> dict[str, object]:
     plan = project.plan
     rows = {name: (state, key) for name, state, key, _ in _rows(plan, assessment, selection)}
     return {
@@ -149,7 +150,7 @@ def _document(project: Project, assessment: Assessment[object], selection: Selec
     }
 
 
-def _reason(assessment: Assessment[object], name: str) -> dict[str, str] | None:
+def _reason(assessment: Assessment[T], name: str) -> dict[str, str] | None:
     standing = assessment.standings.get(name)
     reason: Reason | None = standing.reason if standing else None
     return {"code": reason.code, "sentence": reason.sentence} if reason else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.cache.history import LocalHistory
@@ -12,9 +11,10 @@ from penstock.cache.stat_index import StatIndex
 from penstock.cache.store import Store, default_home
 from penstock.errors import UsageError
 from penstock.executors.local import LocalExecutor
+from penstock.observer import Observer
 from penstock.plan.compiled import Overlay, load_plan
 from penstock.plan.model import Plan
-from penstock.report.observer import Observer
+from penstock.record import Record
 
 DEFAULT_PIPELINE = Path("pipelines/default.yaml")
 STATE = ".penstock"
@@ -76,8 +76,7 @@ def find_pipeline(given: Path | None) -> Path:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(Record):
     """A pipeline, opened.
 
     Attributes:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from penstock.commands.project import add_pipeline, add_selection, open_project
 from penstock.errors import UsageError
+from penstock.observer import Observer
 from penstock.report import keep
 from penstock.report.console import PlainObserver, summary
-from penstock.report.observer import Observer
 from penstock.runner.run import Options, Run
 from penstock.runner.selection import select
 

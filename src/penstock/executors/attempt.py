@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
@@ -38,14 +37,10 @@ async def attempt(executor: LocalExecutor, request: Request[LocalTree]) -> Outco
     return await _Attempt(executor, request).make()
 
 
-@dataclass(slots=True)
 class _Attempt:
-    executor: LocalExecutor
-    request: Request[LocalTree]
-    redactor: Redactor = field(init=False)
-    log: Log = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, executor: LocalExecutor, request: Request[LocalTree]) -> None:
+        self.executor = executor
+        self.request = request
         self.redactor = Redactor(self.request.secrets)
         self.log = Log(self.redactor, self.request.emit)
 

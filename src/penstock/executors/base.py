@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from penstock.plan.model import Environment, Stage
+from penstock.record import Record, field
 from penstock.results import Attempt, Part
 
 T = TypeVar("T")
@@ -22,8 +22,7 @@ Emit = Callable[[str], None]
 """Takes text that a stage printed, secrets already masked, as it comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome(Generic[T]):
+class Outcome(Record, Generic[T]):
     """What one attempt at a stage came to: a tree of its outputs if it succeeded.
 
     Attributes:
@@ -42,8 +41,7 @@ class Outcome(Generic[T]):
     timed_out: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request(Generic[T]):
+class Request(Record, Generic[T]):
     """Everything that a run of a stage needs.
 
     Attributes:

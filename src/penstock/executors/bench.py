@@ -1,4 +1,4 @@
-"""The room that the workspaces of one run share, and how it is cleared away, also of runs that were killed."""
+"""The room that the workspaces of a run share, and how it is cleared away, also of runs that were killed."""
 
 from __future__ import annotations
 

@@ -11,18 +11,17 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock import digest
 from penstock.executors.requirements import Requirements, read
 from penstock.plan.model import Environment
+from penstock.record import Record, field
 
 RECORD = "penstock-env.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Record, kw_only=False):
     """An environment that is ready.
 
     Attributes:
@@ -38,8 +37,7 @@ class Prepared:
     hidden: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(Record, kw_only=False):
     """A Python that is installed here.
 
     Attributes:
@@ -52,8 +50,7 @@ class Interpreter:
     prefix: str
 
 
-@dataclass(slots=True)
-class Environments:
+class Environments(Record, frozen=False, kw_only=False):
     """The environments of a store, for one project.
 
     Args:

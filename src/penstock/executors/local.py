@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,9 @@ from penstock.cache.store import Store
 from penstock.errors import ConflictError, InputError, StoreError
 from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Environments
+from penstock.observer import Observer
 from penstock.plan.model import Environment
-from penstock.report.observer import Observer
+from penstock.record import Record, field
 from penstock.results import Part, PartKind
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(Record, kw_only=False):
     """A part and where its bytes are.
 
     Attributes:
@@ -50,8 +49,7 @@ class Located:
 LocalTree = tuple[Located, ...]
 
 
-@dataclass(slots=True, kw_only=True)
-class LocalExecutor:
+class LocalExecutor(Record, frozen=False):
     """Runs stages on this machine.
 
     Args:
@@ -164,7 +162,7 @@ class LocalExecutor:
             lock = locks.try_exclusive(state / "lock")
             if lock is None and self.observer is not None:
                 self.observer.note("waiting for another penstock that runs stages of this project")
-            while lock is None:  # noqa: ASYNC110 - a file lock wakes nobody up
+            while lock is None:
                 await anyio.sleep(_POLL_S)
                 lock = locks.try_exclusive(state / "lock")
             with lock:

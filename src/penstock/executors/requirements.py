@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock import digest
 from penstock.errors import PipelineError
+from penstock.record import Record, field
 
 _INCLUDE = re.compile(r"(-r|-c|--requirement|--constraint)(?:\s+|=|(?<=-[rc]))(\S.*)")
 _FIND_LINKS = re.compile(r"(-f|--find-links)(?:\s+|=)(\S+)")
@@ -22,8 +22,7 @@ _REPOSITORY = re.compile(r"(?:^|@\s*)((?:git|hg|svn|bzr)\+\S+)")
 _COMMIT = re.compile(r"git\+[^@\s]*(?:@[^@\s]*)?@[0-9a-f]{40,64}(#|$)")
 
 
-@dataclass(slots=True)
-class Requirements:
+class Requirements(Record, frozen=False, kw_only=False):
     """What is to be installed.
 
     Attributes:

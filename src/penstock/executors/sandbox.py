@@ -27,9 +27,9 @@ _HIDDEN = frozenset(
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What root keeps: enough for files of other users, too little to change a mount."""
 
-# The greeting (see `process.Leash`) makes sure that the command never starts once Penstock is dead: bubblewrap
-# does not ask for the parent-death signal in its very first moment. The shell stays the first process, as a
-# command in its place would not be ended by most signals; what it would say about a signal is dropped.
+# The greeting (see `process.Leash`) sees to it that the command never starts once Penstock is dead: bubblewrap
+# does not ask for the parent-death signal in its very first moment. The shell stays the first process: a
+# command in its place would not be ended by most signals. What it would say about a signal is dropped.
 _INIT = 'echo >&0; read -r _ || exit 125; exec 3>&2 2>/dev/null; (exec "$@" </dev/null 2>&3 3>&-); exit $?'
 
 

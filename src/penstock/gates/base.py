@@ -7,17 +7,16 @@ file that is not JSON) is `fail` with the reason, never `pass`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
 from penstock.errors import PipelineError
 from penstock.plan.model import GateSpec
+from penstock.record import Record
 from penstock.results import Evidence, GateResult, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Exhibit:
+class Exhibit(Record, kw_only=False):
     """One output that a gate looks at.
 
     Attributes:

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from penstock.plan.model import (
     Stage,
 )
 from penstock.plan.reads import unchanged
+from penstock.record import asdict
 
 __all__ = ["Overlay", "decode_plan", "encode_plan", "load_plan", "plan_digest"]
 

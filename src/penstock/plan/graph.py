@@ -6,17 +6,16 @@ import heapq
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from penstock.plan.model import Plan, Produced
 from penstock.plan.paths import inside, is_pattern, literal_prefix, matches, overlap
 from penstock.plan.problems import Problems
+from penstock.record import Record, field
 
 _MAX_WORK = 600_000  # names compared, some tenths of a second
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Record, kw_only=False):
     """A path as a stage declares it."""
 
     path: str
@@ -24,8 +23,7 @@ class Declared:
     role: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Record, kw_only=False):
     """What the graph needs to know of a stage."""
 
     name: str
@@ -34,8 +32,7 @@ class Node:
     outputs: tuple[Declared, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(Record, kw_only=False):
     """Where a stage's inputs come from.
 
     Attributes:
@@ -115,8 +112,7 @@ def _closure(edges: Mapping[str, Sequence[str]], names: Iterable[str]) -> frozen
     return frozenset(found)
 
 
-@dataclass(slots=True)
-class _Outputs:
+class _Outputs(Record, frozen=False, kw_only=False):
     """All outputs, found by path, from above and from below."""
 
     nodes: Sequence[Node]

@@ -7,11 +7,11 @@ library: a run that finds nothing to do must not pay for the checks of the pipel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from penstock.record import Record, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlay:
+class Overlay(Record):
     """What is laid over a pipeline file from outside, weakest first: profile, `environ`, `sets`.
 
     Attributes:
@@ -26,8 +26,7 @@ class Overlay:
     accelerator: str = "cpu"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(Record):
     """How a stage's process is set up, on every executor.
 
     Attributes:
@@ -49,8 +48,7 @@ class Environment:
         return bool(self.python or self.requirements or self.extra_requirements)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accelerator:
+class Accelerator(Record):
     """The hardware that was chosen for a stage: `cuda` with an image and a number of GPUs."""
 
     kind: str
@@ -58,8 +56,7 @@ class Accelerator:
     gpus: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Record, kw_only=False):
     """A path that a stage must write: a file or a directory.
 
     Attributes:
@@ -70,8 +67,7 @@ class Output:
     role: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Produced:
+class Produced(Record, kw_only=False):
     """An input that an earlier stage writes.
 
     Attributes:
@@ -85,8 +81,7 @@ class Produced:
     output: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Record):
     """One command with everything that may change its outputs declared.
 
     Attributes:
@@ -130,8 +125,7 @@ class Stage:
         return tuple(sorted({item.stage for item in self.produced}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateSpec:
+class GateSpec(Record):
     """A gate as the pipeline file asks for it.
 
     Attributes:
@@ -149,16 +143,14 @@ class GateSpec:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
+class Archive(Record):
     """`publish: archive`: which outputs go into the archive, and the directory that it is written to."""
 
     path: str
     contents: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
+class Secret(Record):
     """Where a secret's value comes from: a variable of Penstock's own environment, or a file."""
 
     name: str
@@ -166,8 +158,7 @@ class Secret:
     file: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(Record):
     """One resolved setting and where its value comes from, for `plan --explain-config`.
 
     Attributes:
@@ -181,8 +172,7 @@ class Setting:
     overridden: tuple[tuple[object, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Record):
     """A pipeline with everything resolved: what will run, in an order in which it can.
 
     Attributes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from penstock.errors import PipelineError
+from penstock.record import Record, field
 
 MAX_SHOWN = 10
 _MAX_VALUE_CHARS = 60
@@ -27,8 +27,7 @@ class PipelineErrors(PipelineError):  # noqa: N818 - several of them
         return "\n".join(lines)
 
 
-@dataclass(slots=True)
-class Problems:
+class Problems(Record, frozen=False, kw_only=False):
     """Collects what is wrong, so that one run of the command shows all of it."""
 
     _found: list[tuple[str, int, PipelineError]] = field(default_factory=list)

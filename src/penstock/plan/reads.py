@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock import digest
+from penstock.record import Record, field
 
 ABSENT, FILE, DIRECTORY = "absent", "file", "directory"
 
@@ -34,8 +34,7 @@ def unchanged(path: str, before: str) -> bool:
         return False
 
 
-@dataclass(slots=True)
-class Reads:
+class Reads(Record, frozen=False, kw_only=False):
     """Looks at files below a root and remembers what it saw.
 
     Attributes:

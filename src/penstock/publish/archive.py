@@ -1,4 +1,4 @@
-"""`publish: archive`: the outputs that were judged, the run that judged them and their digests, in a tar file.
+"""`publish: archive`: the outputs that were judged, the run that judged them and their digests, in a tar.
 
 The same inputs give the same bytes, on any machine: entries are sorted, owned by nobody and dated 1980, the
 run is stored without what differs from one run to the next (times, the run's id, the commit), and nothing is
@@ -12,12 +12,12 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from penstock import digest
 from penstock.errors import CorruptError, StoreError
+from penstock.record import Record
 from penstock.results import Part, PartKind, RunReport, Verdict
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ MANIFEST_VERSION = 1
 EPOCH = 315_532_800
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class Contents(Record):
     """What goes into an archive.
 
     Attributes:

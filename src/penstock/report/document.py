@@ -10,7 +10,6 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from penstock.errors import PipelineError, StoreError
+from penstock.record import Record, defaults, fields, items
 from penstock.results import RUN_REPORT_VERSION, RunReport
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -47,8 +47,8 @@ def _plain(value: Any) -> Any:
         result = [_plain(item) for item in value]
     elif isinstance(value, Mapping):
         result = {str(name): _plain(item) for name, item in value.items()}
-    elif is_dataclass(value):
-        result = {name: _field(name, getattr(value, name)) for name in _names(value.__class__)}
+    elif isinstance(value, Record):
+        result = {name: _field(name, each) for name, each in items(value)}
     else:
         result = str(value)
     return result
@@ -56,11 +56,6 @@ def _plain(value: Any) -> Any:
 
 def _field(name: str, value: Any) -> Any:
     return round(value, 6) if name.endswith("_s") and isinstance(value, float) else _plain(value)
-
-
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 def encode(report: RunReport) -> bytes:
@@ -214,10 +209,8 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 @cache
-def _required(kind: type) -> tuple[str, ...]:
-    return tuple(
-        field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING
-    )
+def _required(kind: type[Record]) -> tuple[str, ...]:
+    return tuple(name for name in fields(kind) if name not in defaults(kind))
 
 
 def schema() -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TextIO
 
 from penstock.inert import printable
+from penstock.record import Record
 
 MIN_COLUMNS, MAX_COLUMNS, PIPE_COLUMNS = 60, 120, 80
 
@@ -16,8 +16,7 @@ GREEN, RED, YELLOW, CYAN, DIM, BOLD = "32", "31", "33", "36", "2", "1"
 _PLAIN = str.maketrans({"✓": "+", "✗": "x", "·": "-", "…": "~", "≥": ">=", "≤": "<=", "│": "|", "─": "-"})
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Record, kw_only=False):
     """How text is put on a stream.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from penstock.cache.keys import Document, key_document, stage_key
@@ -11,6 +10,7 @@ from penstock.errors import InputError, UsageError
 from penstock.executors.base import Executor, Outcome
 from penstock.plan.graph import nearest_output
 from penstock.plan.model import Plan, Stage
+from penstock.record import Record, field
 from penstock.results import Part, Reason, StageResult, StageState
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
@@ -34,8 +34,7 @@ def drive(work: Coroutine[Any, Any, R]) -> R:
     raise RuntimeError("an executor waited where it must not")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing(Generic[T]):
+class Standing(Record, Generic[T]):
     """Where a stage stands: what it would see, its key, and its result if there is one.
 
     Attributes:
@@ -67,8 +66,7 @@ def stage_result(
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class Walk(Generic[T]):
+class Walk(Record, Generic[T], frozen=False):
     """One walk over a plan: what is known of its stages so far.
 
     Attributes:
@@ -132,8 +130,7 @@ class Walk(Generic[T]):
             ) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assessment(Generic[T]):
+class Assessment(Record, Generic[T]):
     """What a run would do.
 
     Attributes:

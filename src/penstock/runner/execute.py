@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -14,16 +13,16 @@ from anyio.abc import TaskGroup
 
 from penstock.errors import CorruptError, Interrupted, PenstockError
 from penstock.executors.base import Outcome, Request
+from penstock.observer import Observer
 from penstock.plan.model import Stage
-from penstock.report.observer import Observer
+from penstock.record import Record, field, replace
 from penstock.results import Reason, StageResult, StageState
 from penstock.runner.assess import Standing, Walk, stage_result
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True, kw_only=True)
-class Execution(Generic[T]):
+class Execution(Record, Generic[T], frozen=False):
     """The part of a run that needs an event loop.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -15,9 +14,10 @@ from penstock.errors import EXIT_OK, CorruptError, Interrupted, StoreError
 from penstock.executors.base import Executor
 from penstock.gates import policy
 from penstock.gates.base import Exhibit
+from penstock.observer import Observer
 from penstock.plan.model import Plan
 from penstock.publish import archive
-from penstock.report.observer import Observer
+from penstock.record import Record, field, replace
 from penstock.results import (
     GateResult,
     Publication,
@@ -39,8 +39,7 @@ T = TypeVar("T")
 _DONE = (StageState.RAN, StageState.CACHED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Record):
     """What the command line says of a run.
 
     Attributes:
@@ -57,8 +56,7 @@ class Options:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
-@dataclass(slots=True, kw_only=True)
-class Run(Generic[T]):
+class Run(Record, Generic[T], frozen=False):
     """One run of a plan; `report` does it all.
 
     Attributes:

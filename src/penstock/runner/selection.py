@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from penstock.errors import UsageError
 from penstock.plan.graph import downstream, upstream
 from penstock.plan.model import Plan
+from penstock.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Record, kw_only=False):
     """The stages that may run, and those whose results they read.
 
     Attributes:

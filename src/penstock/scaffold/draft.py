@@ -60,6 +60,14 @@ class Setting:
     refused: str = ""
 
 
+ANY_PYTHON = ">=3.11"
+
+
+def any_python() -> Setting:
+    """What is declared when nothing else is: without an environment there may be no `python` at all."""
+    return Setting(ANY_PYTHON, ['any that is not older; one version, such as "3.12", is the same everywhere'])
+
+
 @dataclass(slots=True)
 class Draft:
     """A pipeline that is proposed.

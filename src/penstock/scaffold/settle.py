@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from penstock.scaffold.draft import Draft, Item
+from penstock.scaffold.draft import Draft, Item, any_python
 from penstock.scaffold.render import Text, render
 
 MAX_ROUNDS = 200
@@ -91,6 +91,8 @@ def _refuse_setting(draft: Draft, name: str, reason: str) -> bool:
         return False
     setting.refused = reason
     draft.left_out.append(f"{name}: {reason}")
+    if name == "requirements" and draft.python is None:
+        draft.python = any_python()
     if name == "params":
         for stage in draft.stages:
             if stage.params:

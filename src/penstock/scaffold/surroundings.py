@@ -11,7 +11,7 @@ from typing import Any
 from penstock.errors import PipelineError
 from penstock.plan import yaml_file
 from penstock.scaffold.chain import slug
-from penstock.scaffold.draft import Draft, Item, Setting, StageDraft
+from penstock.scaffold.draft import Draft, Item, Setting, StageDraft, any_python
 from penstock.scaffold.repository import Repository
 from penstock.scaffold.source import Library
 
@@ -112,6 +112,7 @@ def _without_lock(draft: Draft, names: list[str]) -> None:
             draft.environment_notes.append(f"{other} cannot be read; {remedy}, and name that here")
             draft.left_out.append(f"{other}: it cannot be read; {remedy}")
     draft.environment_notes.append("requirements: requirements.lock")
+    draft.python = draft.python or any_python()
 
 
 def is_pinned(text: str) -> bool:

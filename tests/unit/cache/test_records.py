@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-
 import pytest
 
 from penstock import digest
 from penstock.cache import records
+from penstock.record import asdict, replace
 from penstock.results import Part, PartKind
 from store_samples import key, result
 

@@ -474,3 +474,36 @@ def test_a_requirements_file_that_cannot_be_used_is_a_comment_with_the_reason(
     plan = drafted(root, monkeypatch)
     assert plan.stage("train").environment.requirements is None
     assert "'-e .' installs a directory of this machine" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("layout", ["flat", "package"])
+def test_what_was_drafted_runs(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """End to end, with the standard library only, so that nothing has to be installed."""
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
+    flat = {
+        "data/raw.csv": "a,b\n1,2\n",
+        "params.yaml": "train:\n  factor: 3\n",
+        "prepare.py": "rows = open('data/raw.csv').read()\nwith open('build/rows.txt', 'w') as out:\n    out.write(rows)\n",
+        "common.py": "def factor():\n    return [l for l in open('params.yaml') if 'factor' in l][0].split()[-1]\n",
+        "train.py": "import common, pathlib\nname = 'train'\nrows = open('build/rows.txt').read()\n"
+        "def main(out='build/model.bin'):\n    pathlib.Path(out).write_text(rows * int(common.factor()))\nmain()\n",
+        "evaluate.py": "import json\nmodel = open('build/model.bin').read()\n"
+        "with open('build/metrics.json', 'w') as out:\n    json.dump({'accuracy': len(model)}, out)\n",
+    }
+    package = {
+        path if path.endswith((".csv", ".yaml")) else f"src/pkg/{path}": text.replace(
+            "import common", "from pkg import common\nimport common_"
+        )
+        for path, text in flat.items()
+    }
+    package = {path: text.replace("\nimport common_,", "\nimport") for path, text in package.items()}
+    root = repository(tmp_path / "p", flat if layout == "flat" else {**package, "src/pkg/__init__.py": ""})
+    plan = drafted(root, monkeypatch)
+    assert plan.stage("train").params == {"train": {"factor": 3}}
+    assert main(["run", "--until", "evaluate"]) == EXIT_OK, capsys.readouterr()
+    assert json.loads((root / "build/metrics.json").read_text()) == {"accuracy": 24}
+    capsys.readouterr()
+    assert main(["run", "--until", "evaluate"]) == EXIT_OK
+    assert "nothing had to run" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,7 +12,9 @@ from penstock.plan.model import GateSpec
 from penstock.results import GateResult, Verdict
 
 
-def decide(content: bytes | str, metric: str = "auc", **bounds: float) -> GateResult:
+def decide(
+    content: bytes | str, bounds: Mapping[str, float] | None = None, metric: str = "auc"
+) -> GateResult:
     data = content.encode() if isinstance(content, str) else content
     spec = GateSpec(gate="threshold", name="auc", options={"metric": metric, **(bounds or {"min": 0.8})})
     return judge(spec, {"m.json": Exhibit("m.json", data, of_bytes(data))})
@@ -40,12 +43,12 @@ def test_a_metric_at_its_bound_passes() -> None:
 def test_bounds_are_inclusive_and_have_both_directions(
     value: float, bounds: dict[str, float], verdict: Verdict
 ) -> None:
-    assert decide(json.dumps({"auc": value}), **bounds).verdict is verdict
+    assert decide(json.dumps({"auc": value}), bounds).verdict is verdict
 
 
 def test_a_nested_metric_has_a_dotted_name_and_a_literal_dot_comes_first() -> None:
-    assert decide('{"holdout": {"auc": 0.9}}', "holdout.auc").value == 0.9
-    assert decide('{"holdout.auc": 0.7, "holdout": {"auc": 0.9}}', "holdout.auc").value == 0.7
+    assert decide('{"holdout": {"auc": 0.9}}', metric="holdout.auc").value == 0.9
+    assert decide('{"holdout.auc": 0.7, "holdout": {"auc": 0.9}}', metric="holdout.auc").value == 0.7
 
 
 BAD_VALUES = [
@@ -78,7 +81,7 @@ BAD_FILES = [
 @pytest.mark.parametrize("value", BAD_VALUES)
 @pytest.mark.parametrize("bounds", [{"min": 0.8}, {"max": 0.8}, {"min": -1e308, "max": 1e308}])
 def test_what_is_no_finite_number_never_passes(value: str, bounds: dict[str, float]) -> None:
-    result = decide(f'{{"auc": {value}}}', **bounds)
+    result = decide(f'{{"auc": {value}}}', bounds)
     assert result.verdict is Verdict.FAIL
     assert result.value is None
     assert "m.json" in result.sentence

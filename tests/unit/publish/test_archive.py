@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from penstock.cache.trees import ingest
 from penstock.digest import of_bytes, of_file
 from penstock.errors import CorruptError, StoreError
 from penstock.publish.archive import Contents, contents, write
+from penstock.record import replace
 from penstock.results import (
     Evidence,
     GateResult,

@@ -5,12 +5,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import report_samples as samples
+from penstock.record import replace
 from penstock.report.console import MAX_ROWS, render, summary
 from penstock.report.style import Style, columns_of, style_of
 from penstock.results import Publication, PublicationState, RunReport, StageState, Verdict

@@ -5,7 +5,6 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 import report_samples as samples
 from penstock.errors import PipelineError, StoreError
+from penstock.record import replace
 from penstock.report.document import (
     encode,
     from_document,

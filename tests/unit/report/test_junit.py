@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 import report_samples as samples
+from penstock.record import replace
 from penstock.report.junit import render, write
 from penstock.results import RunReport, StageState, Verdict
 

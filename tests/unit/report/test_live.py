@@ -9,8 +9,8 @@ import time
 import pytest
 
 import report_samples as samples
+from penstock.observer import Observer
 from penstock.report.live import LiveObserver
-from penstock.report.observer import Observer
 from penstock.results import StageState
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"

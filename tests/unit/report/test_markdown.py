@@ -3,13 +3,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 import report_samples as samples
+from penstock.record import replace
 from penstock.report.markdown import MAX_CHARACTERS, code, render
 from penstock.results import Evidence, Publication, PublicationState, Reason, RunReport, StageState, Verdict
 

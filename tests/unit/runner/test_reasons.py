@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from penstock.plan.model import Stage
+from penstock.record import replace
 from penstock.results import Reason
 from unit.runner.plans import World, plan, stage
 

@@ -4,13 +4,13 @@ import os
 import signal
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from penstock.errors import InputError, UsageError
 from penstock.plan.model import GateSpec, Secret
+from penstock.record import replace
 from penstock.results import Verdict
 from penstock.runner.assess import drive
 from unit.runner.plans import World, plan, stage, states
