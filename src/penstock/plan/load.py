@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from penstock.plan.problems import Problems, shown
 from penstock.plan.reads import DIRECTORY, FILE, Reads, presence
 from penstock.plan.schema import PipelineFile
 from penstock.plan.yaml_file import Document, Key, parse_mapping, read_file
+from penstock.record import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

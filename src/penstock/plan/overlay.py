@@ -7,13 +7,14 @@ Weakest first: parameter file or inline parameters, profile, `PENSTOCK_PARAM_tra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import PipelineError, UsageError
 from penstock.plan.model import Overlay, Setting
 from penstock.plan.problems import Problems, listing, nearest, shown
 from penstock.plan.yaml_file import Document, Key, parse_value
+from penstock.record import replace
 
 VARIABLE_PREFIX = "PENSTOCK_PARAM_"
 _WHOLE = frozenset({"outputs"})  # a mapping of roles is one value: half of it makes no sense

@@ -13,6 +13,7 @@ import pytest
 from penstock.plan import compiled
 from penstock.plan.compiled import Overlay, decode_plan, encode_plan, load_plan
 from penstock.plan.model import Plan
+from penstock.record import fields
 
 TEXT = """\
 version: 1
@@ -204,4 +205,4 @@ def test_finding_a_kept_plan_imports_nothing_heavy(pipeline: Path) -> None:
 
 def test_every_field_of_a_plan_is_in_its_document(pipeline: Path) -> None:
     _, plan = load_plan(pipeline, Overlay())
-    assert set(encode_plan(plan)) == set(Plan.__dataclass_fields__)
+    assert set(encode_plan(plan)) == set(fields(Plan))
