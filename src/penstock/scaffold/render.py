@@ -11,7 +11,7 @@ from penstock.scaffold.draft import Draft, Item, Setting, StageDraft
 
 WIDTH = 80
 _MAX_FLOW = 60
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*|\*\.py")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _PLAIN_COMMAND = re.compile(r"[A-Za-z][A-Za-z0-9_./=,@+-]*(?: [A-Za-z0-9_./=,@+-]+)*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}

@@ -112,7 +112,8 @@ def _without_lock(draft: Draft, names: list[str]) -> None:
             draft.environment_notes.append(f"{other} cannot be read; {remedy}, and name that here")
             draft.left_out.append(f"{other}: it cannot be read; {remedy}")
     draft.environment_notes.append("requirements: requirements.lock")
-    draft.python = draft.python or any_python()
+    if draft.python is None:
+        draft.python, draft.environment_notes[:1] = any_python(), []
 
 
 def is_pinned(text: str) -> bool:

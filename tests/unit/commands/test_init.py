@@ -507,3 +507,10 @@ def test_what_was_drafted_runs(
     capsys.readouterr()
     assert main(["run", "--until", "evaluate"]) == EXIT_OK
     assert "nothing had to run" in capsys.readouterr().out
+
+
+def test_many_files_are_named_by_a_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = drafted(
+        repository(tmp_path / "p", {f"module{number}.py": "" for number in range(20)}), monkeypatch
+    )
+    assert reads(plan, "lint") == {"*.py"}
