@@ -46,6 +46,8 @@ class SilentObserver:
 
     def run_finished(self, report: RunReport) -> None: ...
 
+    def close(self) -> None: ...
+
 
 @dataclass
 class MemoryHistory:

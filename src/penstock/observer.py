@@ -42,3 +42,6 @@ class Observer(Protocol):
 
     def run_finished(self, report: RunReport) -> None:
         """The run is over and its reports are written."""
+
+    def close(self) -> None:
+        """Nothing more will come, also after an error; to be called again does no harm."""

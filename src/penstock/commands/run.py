@@ -45,17 +45,20 @@ def run(options: argparse.Namespace) -> int:
 
         return plan.show(options)
     observer = _observer(options)
-    project = open_project(options, observer)
-    report = Run(
-        plan=project.plan,
-        executor=project.executor,
-        history=project.history,
-        observer=observer,
-        root=project.root,
-        options=_options(options, project),
-    ).report()
-    folder = keep.write(report, project.root / keep.RUNS)
-    observer.run_finished(report)
+    try:
+        project = open_project(options, observer)
+        report = Run(
+            plan=project.plan,
+            executor=project.executor,
+            history=project.history,
+            observer=observer,
+            root=project.root,
+            options=_options(options, project),
+        ).report()
+        folder = keep.write(report, project.root / keep.RUNS)
+        observer.run_finished(report)
+    finally:
+        observer.close()
     keep.append_job_summary(report, os.environ)
     sys.stdout.write(summary(report, folder=folder, stream=sys.stdout))
     return report.exit_code

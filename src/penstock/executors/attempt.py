@@ -54,7 +54,7 @@ class _Attempt:
         try:
             ended = await self._process(workspace, prepared)
             log = self.log.close()
-            return await to_thread.run_sync(self._conclude, workspace, ended, log)
+            return await to_thread.run_sync(self._keep, workspace, ended, log)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(workspace.remove)
@@ -80,6 +80,11 @@ class _Attempt:
                 on_output=self.log.feed,
                 leash=command.leash,
             )
+
+    def _keep(self, workspace: Workspace, ended: Ended, log: str) -> Outcome[LocalTree]:
+        # from the first blob to the record that names it, gc must not come in between
+        with self.executor.store.usage():
+            return self._conclude(workspace, ended, log)
 
     def _conclude(self, workspace: Workspace, ended: Ended, log: str) -> Outcome[LocalTree]:
         problem = self._failure(ended, log) or self._meddled(workspace)

@@ -22,6 +22,7 @@ from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Environments
 from penstock.observer import Observer
 from penstock.plan.model import Environment
+from penstock.plan.paths import selects
 from penstock.record import Record, field
 from penstock.results import Part, PartKind
 
@@ -93,7 +94,7 @@ class LocalExecutor(Record, frozen=False):
             if scan is not None:
                 self._keep_manifest(scan)
                 found.append(Located(scan.part, scan.masked, scan.members))
-            elif not any(output.startswith(f"{path}/") for output in outputs):
+            elif not any(selects(path, output) for output in outputs):
                 raise InputError(
                     f"input {path!r} is produced by no stage and is not a file",
                     path=path,
@@ -169,7 +170,8 @@ class LocalExecutor(Record, frozen=False):
                 # left behind by a run that was killed: whoever holds the lock is the only one that uses it
                 remove_tree(state / "tmp")
                 try:
-                    yield
+                    with self.store.lease():  # gc leaves alone what this run made or found
+                        yield
                 finally:
                     Workspace.close(state / "work")
 

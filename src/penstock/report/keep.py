@@ -28,7 +28,7 @@ def write(report: RunReport, runs: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document.write_json(report, folder / "run.json")
-        folder.joinpath("summary.md").write_text(markdown.render(report), encoding="utf-8")
+        document.write_whole(folder / "summary.md", markdown.render(report).encode("utf-8", "replace"))
         junit.write(report, folder / "junit.xml")
         _point(runs, report.run_id)
         _prune(runs)
