@@ -27,9 +27,9 @@ _HIDDEN = frozenset(
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What root keeps: enough for files of other users, too little to change a mount."""
 
-# The greeting (see `process.Leash`) sees to it that the command never starts once Penstock is dead: bubblewrap
-# does not ask for the parent-death signal in its very first moment. The shell stays the first process: a
-# command in its place would not be ended by most signals. What it would say about a signal is dropped.
+# The greeting (see `process.Leash`) sees to it that the command never starts once Penstock is dead, for
+# bubblewrap does not ask for the parent-death signal in its very first moment. The shell stays the first
+# process, as most signals would not end a command in its place. What it would say about a signal is dropped.
 _INIT = 'echo >&0; read -r _ || exit 125; exec 3>&2 2>/dev/null; (exec "$@" </dev/null 2>&3 3>&-); exit $?'
 
 
@@ -70,12 +70,14 @@ class Sandbox:
         options = [
             *self.options,
             *_base(devices=view.devices),
+            # first of all, as what the environment needs may lie in a directory for temporary files
+            *("--bind", view.temporary, TEMPORARY),
             *(part for path in outer for part in ("--ro-bind", path, path)),
             *(part for path in hidden for part in ("--tmpfs", path)),
             *(part for path in inner for part in ("--ro-bind", path, path)),
             *(part for path in hidden for part in ("--remount-ro", path)),
             *("--perms", "0755", "--dir", str(Path(WORK).parent)),
-            *("--bind", view.temporary, TEMPORARY, "--bind", view.work, WORK),
+            *("--bind", view.work, WORK),
             *(part for mount in view.mounts for part in mount.arguments),
             *(part for name, value in view.variables.items() for part in ("--setenv", name, value)),
             *("--chdir", WORK),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -193,14 +194,16 @@ class Workspace:
         """What the stage wrote, inputs left out: paths in the workspace, sorted, at most a hundred."""
         given = {path for path, _ in self.stage.files} | {self.stage.params_file}
         found: list[str] = []
-        for directory, names, files in os.walk(self.layout.top):
-            inside = os.path.relpath(directory, self.layout.top)
-            below = "" if inside == "." else f"{inside}/"
-            names[:] = sorted(name for name in names if self.layout.placed.get(below + name, ()) is not None)
-            new = (below + name for name in files if below + name not in self.layout.placed)
-            found += (path for path in new if path not in given)
-            if len(found) >= _MOST_WRITTEN:
-                break
+        waiting = [""]
+        while waiting and len(found) < _MOST_WRITTEN:
+            with suppress(OSError), os.scandir(self.layout.top / waiting.pop()) as entries:
+                for entry in entries:
+                    path = os.path.relpath(entry.path, self.layout.top)
+                    if entry.is_dir(follow_symlinks=False):
+                        bound = self.layout.placed.get(path, ()) is None
+                        waiting += [] if bound else [path]
+                    elif path not in given and path not in self.layout.placed:
+                        found.append(path)
         return sorted(found)[:_MOST_WRITTEN]
 
     def keep(self, path: str) -> Path:
