@@ -41,6 +41,7 @@ _UNWANTED = (
     "UV_PYTHON",
     "UV_PROJECT",
 )
+_OFFLINE = ("network was disabled", "dns error", "client error", "error sending request", "Failed to fetch")
 _FROM_PIP = (
     ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"),
     ("PIP_EXTRA_INDEX_URL", "UV_INDEX"),
@@ -104,12 +105,11 @@ def find_python(environments: Environments, request: str) -> Interpreter:
 
 def installed(home: Path | None) -> list[str]:
     """Versions of Python on this machine, newest first; empty if `uv` cannot be asked."""
-    argv = [find_uv(), "python", "list", "--only-installed", "--output-format", "json"]
-    ended = _ask(argv, home)
     try:
+        ended = _ask([find_uv(), "python", "list", "--only-installed", "--output-format", "json"], home)
         entries = json.loads(ended.stdout)
         return list(dict.fromkeys(f"{each['implementation']}-{each['version']}" for each in entries))
-    except (ValueError, KeyError, TypeError):
+    except (ExecutorError, ValueError, KeyError, TypeError):
         return []
 
 
@@ -245,8 +245,8 @@ async def _uv(argv: Sequence[str], cwd: Path, home: Path, named: str) -> None:
 
 
 def _failed(what: str, said: Iterable[str]) -> ExecutorError:
-    lines = [line for line in said if line.strip()][-_LAST_LINES:]
-    offline = any("offline" in line or "dns error" in line or "client error" in line for line in lines)
+    lines = [line for line in said if line.strip() and not line.startswith("Using Python ")][-_LAST_LINES:]
+    offline = any(sign in line for line in lines for sign in _OFFLINE)
     remedy = (
         "the index could not be reached: connect once, or name a mirror in UV_DEFAULT_INDEX or UV_FIND_LINKS"
         if offline

@@ -106,7 +106,7 @@ def read(path: Path, name: str, where: str) -> str:
 def _logical(text: str) -> Iterator[tuple[int, str]]:
     pending, first = "", 0
     for number, raw in enumerate(text.splitlines(), start=1):
-        line = _COMMENT.sub("", raw).rstrip()
+        line = (_COMMENT.sub("", raw) if "#" in raw else raw).rstrip()
         first = first if pending else number
         if line.endswith("\\"):
             pending += line[:-1] + " "
