@@ -66,7 +66,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--version", action="store_const", const="version", dest="command", help="print the version"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    # its name is given, or argparse formats a usage message to find it, which takes longer than the rest
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="penstock")
     for name, sentence in COMMANDS.items():
         command = commands.add_parser(
             name, help=sentence, description=sentence[0].upper() + sentence[1:] + "."

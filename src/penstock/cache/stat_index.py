@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
+from _thread import RLock  # as `threading` has it, whose import is slow
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class StatIndex:
         self._root = os.fsencode(os.path.realpath(root))
         self._ignore = Ignore(ignore)
         self._clock: tuple[int, int] | None = None
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
     def scan(
         self, path: str, *, excluding: frozenset[str] = frozenset(), output: bool = False

@@ -16,7 +16,7 @@ from pathlib import Path
 from penstock import digest
 from penstock.executors.requirements import Requirements, read
 from penstock.plan.model import Environment
-from penstock.record import Record, field
+from penstock.record import Record, field, replace
 
 RECORD = "penstock-env.json"
 
@@ -103,12 +103,13 @@ class Environments(Record, frozen=False, kw_only=False):
             ExecutorError: A lock file cannot be turned into requirements.
         """
         if environment not in self._requirements:
-            wanted = Requirements()
-            if environment.requirements is not None:
-                path = self.root / environment.requirements
-                text = self._text(path, environment)
-                wanted.add_text(text, where=environment.requirements, directory=path.parent)
-            wanted.add_text(environment.extra_requirements, where="tools of the recipe", directory=self.root)
+            bare = replace(environment, extra_requirements="", image=None)
+            if environment == bare:
+                wanted = self._locked(environment)
+            else:  # stages with other tools share what was read of the lock
+                wanted = self.requirements(bare).copy()
+                where = "tools of the recipe"
+                wanted.add_text(environment.extra_requirements, where=where, directory=self.root)
             self._requirements[environment] = wanted
         return self._requirements[environment]
 
@@ -155,6 +156,14 @@ class Environments(Record, frozen=False, kw_only=False):
             variables={"VIRTUAL_ENV": str(venv)},
             hidden=(self.home,),
         )
+
+    def _locked(self, environment: Environment) -> Requirements:
+        wanted = Requirements()
+        if environment.requirements is not None:
+            path = self.root / environment.requirements
+            text = self._text(path, environment)
+            wanted.add_text(text, where=environment.requirements, directory=path.parent)
+        return wanted
 
     def _text(self, path: Path, environment: Environment) -> str:
         name = environment.requirements or ""

@@ -40,6 +40,10 @@ class Requirements(Record, frozen=False, kw_only=False):
         """Changes when something else may be installed, and not when a comment does."""
         return digest.of_json([self.lines, self.constraints])
 
+    def copy(self) -> Requirements:
+        """The same, to which other lines can be added."""
+        return Requirements(self.lines[:], self.constraints[:], self.installable[:])
+
     def add_text(self, text: str, *, where: str, directory: Path) -> None:
         """Add the lines of a requirements file.
 
@@ -136,7 +140,7 @@ def _demand_determined(line: str, at: str) -> None:
             where=at,
             notes=("name a version, and the directory of the file with --find-links, or declare an input",),
         )
-    repository = _REPOSITORY.search(line)
+    repository = _REPOSITORY.search(line) if "+" in line else None
     if repository is not None and not _COMMIT.match(repository[1]):
         raise PipelineError(
             f"{repository[1]!r} names no commit, so what it installs can change",

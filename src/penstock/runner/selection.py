@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from penstock.errors import UsageError
@@ -54,6 +53,8 @@ def _known(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
     names = tuple(names)
     for name in names:
         if name not in known:
+            import difflib
+
             near = difflib.get_close_matches(name, known, 1)
             raise UsageError(
                 f"there is no stage {name!r}",
