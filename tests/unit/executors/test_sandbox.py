@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,6 +13,7 @@ from penstock.errors import ExecutorError, UsageError
 from penstock.executors import sandbox
 from penstock.executors.environments import Prepared
 from penstock.executors.sandbox import Mount, Sandbox, View
+from penstock.plan.model import Accelerator
 from stage_samples import Bench, found
 
 
@@ -182,3 +184,27 @@ def test_an_ordinary_user_has_it_too(mode: str, tmp_path: Path) -> None:
         assert ended.stdout == "\"65534\\nxtouch: cannot touch 'in/f': Read-only file system\\n\" 1 [] []\n"
     else:
         assert ended.stdout == "'65534\\nx' 0 ['in/f'] []\n"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_only_a_stage_with_an_accelerator_sees_the_machines_devices(bench: Bench, *, wanted: bool) -> None:
+    usual = {
+        "console",
+        "core",
+        "fd",
+        "full",
+        "null",
+        "ptmx",
+        "pts",
+        "random",
+        "shm",
+        "stderr",
+        "stdin",
+        "stdout",
+    }
+    special = {path.name for path in Path("/dev").iterdir()} - usual - {"tty", "urandom", "zero"}
+    if not special:
+        pytest.skip("the machine has no other devices")
+    stage = bench.stage("ls /dev", accelerator=Accelerator(kind="cuda") if wanted else None)
+    anyio.run(partial(bench.go, stage))
+    assert (special & set(bench.text.split()) == special) is wanted
