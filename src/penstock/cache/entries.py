@@ -126,6 +126,9 @@ class Entries:
         self.prepare()
         path = self.place(kind, name)
         with Reported(path, "written"), self.usage():
+            if kind == KEYS:
+                # only `explain` reads them, so not even their directories have to survive a power cut
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - a path that is str
             write_whole(self._home, path, data, durable=durable)
 
     def touch(self, path: str) -> None:

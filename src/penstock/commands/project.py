@@ -14,7 +14,7 @@ from penstock.executors.local import LocalExecutor
 from penstock.observer import Observer
 from penstock.plan.compiled import Overlay, load_plan
 from penstock.plan.model import Plan
-from penstock.record import Record
+from penstock.record import Record, replace
 
 DEFAULT_PIPELINE = Path("pipelines/default.yaml")
 STATE = ".penstock"
@@ -106,6 +106,7 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
             environ=os.environ,
         ),
     )
+    plan = _seen_from_here(plan, root)
     store = Store(default_home(os.environ))
     index = StatIndex(root, root / STATE / "state.sqlite", plan.ignore)
     executor = LocalExecutor(
@@ -117,4 +118,16 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
     )
     return Project(
         root=root, plan=plan, store=store, index=index, history=LocalHistory(store, index), executor=executor
+    )
+
+
+def _seen_from_here(plan: Plan, root: Path) -> Plan:
+    """The plan with its file named as somebody in the current directory would name it."""
+    shown = os.path.relpath(root / plan.pipeline_file)
+    return replace(
+        plan,
+        pipeline_file=shown,
+        settings=tuple(
+            replace(each, origin=each.origin.replace(plan.pipeline_file, shown)) for each in plan.settings
+        ),
     )

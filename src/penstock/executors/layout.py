@@ -26,6 +26,8 @@ _BIND_FROM_BYTES = 1 << 18
 _COPY_CHUNK_BYTES = 1 << 20
 _MOST_TAKEN_APART = 512
 """Entries of a directory; beyond, what must not be seen is covered, and only its name remains."""
+_MOST_SMALL_MOUNTS = 32
+"""Every mount makes the next one slower; beyond, small files are copied."""
 _MOST_MOUNTS = 1500
 """Bubblewrap takes 9,000 arguments."""
 
@@ -115,7 +117,7 @@ class Layout:
         about = os.stat(origin)
         os.makedirs(os.path.dirname(self.top / binding.path), exist_ok=True)
         if not stat.S_ISDIR(about.st_mode):
-            self._file(origin, binding.path, about, bind=True)
+            self._file(origin, binding.path, about, bind=len(self.mounts) < _MOST_SMALL_MOUNTS)
             return
         forced = set().union(*(_above(path) for path in elsewhere & withheld), self._open)
         self._directory(origin, binding.path, withheld, forced)

@@ -297,3 +297,15 @@ def test_an_environment_that_is_not_the_systems_comes_first(bench: Bench, tmp_pa
     tool.chmod(0o755)
     bench.run("tool", prepared=Prepared((tool.parent,), (tmp_path / "env",), {}, (tmp_path,)))
     assert bench.text == "from the environment\n"
+
+
+def test_very_many_single_files_are_inputs_like_few(bench: Bench) -> None:
+    paths = [f"parts/{number:03}" for number in range(100)]
+    write(bench, *paths, text="1\n")
+    bindings = [binding(bench, path) for path in paths]
+    assert seen(bench, *bindings) == paths
+    bench.output.clear()
+    bench.run("for f in parts/*; do (echo 2 > $f) 2>/dev/null; done; cat parts/* | wc -l", bindings)
+    assert int(bench.text) == 100
+    assert (bench.root / "parts/099").read_text() == "1\n"
+    assert bench.changed[-1] == "parts/099"
