@@ -55,6 +55,8 @@ def load_plan(pipeline_path: Path, overlay: Overlay) -> tuple[Path, Plan]:
         kept = _find(os.path.join(hint, ".penstock", "plans", f"{request}.json"))  # noqa: PTH118 - speed
         if kept is not None:
             return kept
+    # pydantic would read the metadata of every installed package to find plugins, and use what it found
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from penstock.plan.load import load
 
     loaded = load(pipeline_path, overlay)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from _thread import RLock  # as `threading` has it, whose import is slow
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from penstock.ci import Section, detect
 from penstock.inert import one_line, printable
@@ -19,6 +19,9 @@ from penstock.results import (
     StageResult,
     StageState,
 )
+
+if TYPE_CHECKING:
+    from threading import Event
 
 HEARTBEAT_S = 30.0
 _LONGEST_LINE = 8192
@@ -54,8 +57,8 @@ class PlainObserver:
         self._partial: dict[str, str] = {}
         self._plan: tuple[int, int] = (0, 0)
         self._said = clock()
-        self._lock = threading.RLock()
-        self._done: threading.Event | None = None
+        self._lock = RLock()
+        self._done: Event | None = None
 
     def run_started(self, stages: tuple[str, ...], jobs: int) -> None:
         """Remember what is about to run; said when something does."""
@@ -162,12 +165,12 @@ class PlainObserver:
 
     def _beat(self) -> None:
         if self._done is None and not self._quiet:
-            self._done = threading.Event()
-            threading.Thread(
-                target=self._ticks, args=(self._done,), name="penstock-heartbeat", daemon=True
-            ).start()
+            from threading import Event, Thread
 
-    def _ticks(self, done: threading.Event) -> None:
+            self._done = Event()
+            Thread(target=self._ticks, args=(self._done,), name="penstock-heartbeat", daemon=True).start()
+
+    def _ticks(self, done: Event) -> None:
         while not done.wait(1.0):
             self.tick()
 
