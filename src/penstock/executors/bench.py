@@ -13,8 +13,9 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from penstock.record import Record, field
 
 _SWEEPERS = 4
 _TRIES = 5
@@ -22,8 +23,7 @@ _opening = threading.Lock()
 _open: dict[Path, Bench] = {}
 
 
-@dataclass(slots=True)
-class Bench:
+class Bench(Record, frozen=False, kw_only=False):
     """A directory that is locked while its run lives, so that later runs know what they may remove.
 
     What is thrown away is renamed now and removed by threads of its own: where blocks are discarded at once,

@@ -15,10 +15,10 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.executors.sandbox import WORK, Mount
+from penstock.record import Record, field
 
 _FICLONE = 0x40049409
 _SHARE_FROM_BYTES = 1 << 16
@@ -34,8 +34,7 @@ _MOST_MOUNTS = 1500
 _Seen = tuple[int, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Record, kw_only=False):
     """An input and where its bytes are.
 
     Attributes:
@@ -56,8 +55,7 @@ class Binding:
         return os.path.join(self.origin, member.removeprefix(inside))
 
 
-@dataclass(slots=True, kw_only=True)
-class Layout:
+class Layout(Record, frozen=False):
     """Inputs as they are put into a workspace.
 
     Args:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from penstock.errors import ExecutorError, UsageError
+from penstock.record import Record, field
 
 VARIABLE = "PENSTOCK_SANDBOX"
 WORK = "/penstock/work"
@@ -33,8 +33,7 @@ _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", 
 _INIT = 'echo >&0; read -r _ || exit 125; exec 3>&2 2>/dev/null; (exec "$@" </dev/null 2>&3 3>&-); exit $?'
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Record, kw_only=False):
     """Something that is shown in the sandbox.
 
     Attributes:
@@ -52,8 +51,7 @@ class Mount:
         return (f"--{self.kind}", *(() if self.source is None else (self.source,)), self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(Record, kw_only=False):
     """A bubblewrap that works here.
 
     Attributes:
@@ -89,8 +87,7 @@ class Sandbox:
         return [self.program, "--args", str(arguments_fd), "--", "/bin/sh", "-c", _INIT, "sh", *command]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Record):
     """What a stage sees.
 
     Attributes:
@@ -112,8 +109,7 @@ class View:
     devices: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record, kw_only=False):
     """Whether stages can have a sandbox here.
 
     Attributes:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,14 +20,14 @@ from penstock.executors.process import Leash
 from penstock.executors.sandbox import Sandbox, View
 from penstock.executors.surroundings import certificates, surroundings
 from penstock.plan.model import Stage
+from penstock.record import Record
 
 __all__ = ["Binding", "Command", "Workspace", "remove_tree"]
 
 _MOST_WRITTEN = 100
 
 
-@dataclass(slots=True)
-class Command:
+class Command(Record, frozen=False, kw_only=False):
     """What to start for a stage; its descriptors are open within `with` only."""
 
     argv: list[str]
@@ -48,8 +47,7 @@ class Command:
         self.pass_fds = ()
 
 
-@dataclass(slots=True)
-class Workspace:
+class Workspace(Record, frozen=False, kw_only=False):
     """The directory of one attempt at a stage.
 
     Attributes:

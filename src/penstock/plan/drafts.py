@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.plan import recipes
@@ -21,12 +20,12 @@ from penstock.plan.schema import (
     ValidateStage,
 )
 from penstock.plan.yaml_file import Document
+from penstock.record import Record
 
 AnyStage = RunStage | LintStage | PytestStage | ValidateStage
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Record, kw_only=False):
     """A stage without links.
 
     Attributes:
@@ -40,8 +39,7 @@ class Draft:
     data: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Drafting:
+class Drafting(Record, frozen=False):
     """Makes drafts; what is wrong goes to `problems`, and a stage that is too wrong is left out."""
 
     pipeline: PipelineFile

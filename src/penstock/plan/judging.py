@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from penstock.plan.drafts import Draft
@@ -13,6 +12,7 @@ from penstock.plan.paths import inside
 from penstock.plan.problems import Problems, listing, nearest, shown
 from penstock.plan.schema import ArchiveFile, PipelineFile, Publish, SchemaGate, ThresholdGate
 from penstock.plan.yaml_file import Document
+from penstock.record import Record
 
 METRICS = "metrics"
 _METRICS_FILE = "metrics.json"
@@ -89,8 +89,7 @@ def _bounds(gate: ThresholdGate) -> dict[str, object]:
     return options
 
 
-@dataclass(frozen=True, slots=True)
-class _Complaints:
+class _Complaints(Record, kw_only=False):
     """Where complaints about one gate go."""
 
     document: Document

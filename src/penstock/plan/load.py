@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,10 @@ from penstock.plan.problems import Problems, shown
 from penstock.plan.reads import DIRECTORY, FILE, Reads, presence
 from penstock.plan.schema import PipelineFile
 from penstock.plan.yaml_file import Document, Key, parse_mapping, read_file
-from penstock.record import replace
+from penstock.record import Record, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Record):
     """A plan and what it rests on.
 
     Attributes:
@@ -148,8 +146,7 @@ def _declare(
         raise PipelineError(what, where=f"{document.file}:{document.line(*above, *path)}") from None
 
 
-@dataclass(slots=True, kw_only=True)
-class _Compiler:
+class _Compiler(Record, frozen=False):
     """Turns a checked pipeline file into a plan, noting what does not fit together."""
 
     pipeline: PipelineFile

@@ -7,21 +7,19 @@ Weakest first: parameter file or inline parameters, profile, `PENSTOCK_PARAM_tra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import PipelineError, UsageError
 from penstock.plan.model import Overlay, Setting
 from penstock.plan.problems import Problems, listing, nearest, shown
 from penstock.plan.yaml_file import Document, Key, parse_value
-from penstock.record import replace
+from penstock.record import Record, field, replace
 
 VARIABLE_PREFIX = "PENSTOCK_PARAM_"
 _WHOLE = frozenset({"outputs"})  # a mapping of roles is one value: half of it makes no sense
 
 
-@dataclass(slots=True)
-class Merged:
+class Merged(Record, frozen=False, kw_only=False):
     """A pipeline file with a profile merged over it.
 
     Attributes:
@@ -97,8 +95,7 @@ def _own(value: Any, path: Key) -> dict[Any, Any]:
     return owned
 
 
-@dataclass(slots=True)
-class Params:
+class Params(Record, frozen=False, kw_only=False):
     """Parameters by dotted name, with where each value comes from."""
 
     _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from penstock.plan.model import Environment
@@ -15,6 +14,7 @@ from penstock.plan.paths import inside, is_pattern
 from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
 from penstock.plan.requirements import locked_names, without
 from penstock.plan.schema import DataSet, LintStage, PytestStage, ValidateStage
+from penstock.record import Record
 
 PACKAGE = Path(__file__).parent
 PROGRAM = ".penstock-recipe/validate.py"
@@ -25,8 +25,7 @@ _LINT_CONFIGS = ("pyproject.toml", "ruff.toml", ".ruff.toml", "mypy.ini", ".mypy
 _PYTEST_CONFIGS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "conftest.py")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(Record):
     """What a recipe contributes to its stage."""
 
     run: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
 from penstock.errors import PipelineError
+from penstock.record import Record, field
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
@@ -42,8 +42,7 @@ Key = tuple[str | int, ...]
 _Event = Any  # the stubs make marks optional, and tags unknown, that parser events always have
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Record, frozen=False, kw_only=False):
     """A YAML file's content and where each value stands.
 
     Attributes:
