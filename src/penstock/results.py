@@ -57,7 +57,8 @@ class Usage(Record):
     Attributes:
         wall_s: Elapsed seconds.
         cpu_s: User and system seconds of the process and all that it waited for.
-        peak_memory_bytes: Resident memory of its largest process at its peak.
+        peak_memory_bytes: Resident memory of its largest process at its peak; Linux counts from what Penstock
+            itself held (about 40 MiB) when it started the process.
     """
 
     wall_s: float

@@ -26,6 +26,9 @@ from penstock.results import Part, PartKind
 SLACK_NS = 20_000_000  # more than the coarsest clock tick that Linux stamps files with
 FOREIGN_SLACK_NS = 2_000_000_000  # on another file system than the state, whose clock may be another
 
+_MOST_EXPECTED = 8
+"""Kills in a row after which what the first of them left is no longer known."""
+
 
 class Scan(Record):
     """What the source holds at a declared path.
@@ -117,6 +120,22 @@ class StatIndex:
         """Remember what was put at an output's path; None: nothing any more."""
         with self._lock:
             self.state.set_placed(path, name)
+
+    def expect(self, path: str, name: str) -> None:
+        """Remember, on disk, that this is about to be put at an output's path; whatever may stand there now.
+
+        Until `set_placed` says that it was, either is what Penstock wrote: a kill may come in between.
+        """
+        with self._lock:
+            known = (self.state.placed(path) or "").split()[-_MOST_EXPECTED:]
+            if name not in known:
+                self.state.set_placed(path, " ".join((*known, name)))
+                self.state.commit()
+
+    def wrote(self, path: str, name: str) -> bool:
+        """Whether it was Penstock that put this at an output's path."""
+        with self._lock:
+            return name in (self.state.placed(path) or "").split()
 
     def last_key(self, stage: str) -> str | None:
         """The key that a stage's last result had."""

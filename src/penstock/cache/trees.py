@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from penstock import digest
@@ -14,6 +16,9 @@ from penstock.cache.store import Store
 from penstock.digest import CHUNK_BYTES, DIRECTORY, EXECUTABLE, FILE, LINK, PREFIX, Entry
 from penstock.errors import CorruptError, InputError
 from penstock.results import Part, PartKind
+
+_TRIES = 5
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
 
 Inspect = Callable[[str, Iterable[bytes]], None]
 """Told a path and its content in chunks; raises to refuse it."""
@@ -136,6 +141,28 @@ def restore_tree(store: Store, manifest: bytes, destination: Path, *, staging: P
         raise not_written(error, destination) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def restore_file(
+    store: Store, name: str, destination: Path, *, executable: bool = False, staging: Path | None = None
+) -> None:
+    """Put a file from the store at its place, verified, replacing what stands there.
+
+    Args:
+        staging: As for `restore_tree`.
+
+    Raises:
+        CorruptError: It is damaged or gone.
+        StoreError: The store cannot be read, or the destination cannot be written.
+    """
+    fresh = _fresh(destination, staging)
+    try:
+        store.copy_out(name, fresh, executable=executable)
+        replace(fresh, destination)
+    except OSError as error:
+        raise not_written(error, destination) from error
+    finally:
+        _remove(fresh)
 
 
 def build_tree(store: Store, manifest: bytes, empty: Path) -> None:
@@ -278,24 +305,40 @@ def _fresh(destination: Path, staging: Path | None) -> Path:
     return parent / name
 
 
+def _remove(fresh: Path) -> None:
+    import shutil  # as in `restore_tree`
+
+    if fresh.is_dir():
+        shutil.rmtree(fresh, ignore_errors=True)
+    else:
+        fresh.unlink(missing_ok=True)
+
+
 def replace(fresh: Path, destination: Path) -> None:
     """Move `fresh` to `destination`; a directory that was there before is then at `fresh`.
+
+    A file replaces a file in one step. Others may do the same at the same time.
 
     Raises:
         OSError: It could not be moved; what was at `destination` is still there.
     """
-    aside = fresh.with_name(fresh.name + "-old")
-    try:
-        destination.rename(aside)
-    except FileNotFoundError:
-        fresh.rename(destination)
+    old: Path | None = None
+    for left in reversed(range(_TRIES)):
+        try:
+            fresh.rename(destination)
+            break
+        except OSError as error:
+            if old is not None:
+                with suppress(OSError):  # another run was faster: what it has put there stays
+                    old.rename(destination)
+            if error.errno not in _IN_THE_WAY or not left:
+                raise
+        old = fresh.with_name(f"{fresh.name}-old{left}")
+        with suppress(FileNotFoundError):
+            destination.rename(old)
+    if old is None or not os.path.lexists(old):
         return
-    try:
-        fresh.rename(destination)
-    except OSError:
-        aside.rename(destination)
-        raise
-    if aside.is_symlink() or not aside.is_dir():
-        aside.unlink()
+    if old.is_symlink() or not old.is_dir():
+        old.unlink()
     else:
-        aside.rename(fresh)
+        old.rename(fresh)

@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     observer = _observer(options)
     try:
         project = open_project(options, observer)
+        project.executor.tidy()
         report = Run(
             plan=project.plan,
             executor=project.executor,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from penstock.executors.layout import Binding
 
 _POLL_S = 0.1
+_TMP_LOCK = "tmp.lock"
 
 
 class Located(Record, kw_only=False):
@@ -73,6 +74,7 @@ class LocalExecutor(Record, frozen=False):
     """What stages write, as the last `source` said: no part of any source."""
     _environments: Environments | None = None
     _identities: dict[Environment, Mapping[str, str]] = field(default_factory=dict)
+    _staging_lock: locks.Lock | None = None
 
     @property
     def environments(self) -> Environments:
@@ -151,12 +153,38 @@ class LocalExecutor(Record, frozen=False):
             parts=record.parts,
         )
 
+    def tidy(self) -> None:
+        """Remove what runs that were killed left in `.penstock`; what living ones use there stays."""
+        state = self.root / ".penstock"
+        with suppress(OSError):
+            if _holds_anything(state / "work"):
+                from penstock.executors.bench import Bench
+
+                Bench.of(state / "work")
+                Bench.close(state / "work")
+            if _holds_anything(state / "tmp"):
+                from penstock.executors.bench import remove_tree
+
+                lock = locks.try_exclusive(state / _TMP_LOCK)
+                if lock is not None:
+                    with lock:
+                        remove_tree(state / "tmp")
+
+    def _staging(self) -> Path:
+        """Where things are put together before they are moved; kept from `tidy` until this process ends."""
+        state = self.root / ".penstock"
+        state.mkdir(parents=True, exist_ok=True)
+        if self._staging_lock is None:
+            self._staging_lock = locks.shared(state / _TMP_LOCK)
+        (state / "tmp").mkdir(exist_ok=True)
+        return state / "tmp"
+
     def session(self) -> AbstractAsyncContextManager[None]:
         @asynccontextmanager
         async def alone() -> AsyncIterator[None]:
             import anyio
 
-            from penstock.executors.workspace import Workspace, remove_tree
+            from penstock.executors.workspace import Workspace
 
             state = self.root / ".penstock"
             state.mkdir(parents=True, exist_ok=True)
@@ -167,8 +195,7 @@ class LocalExecutor(Record, frozen=False):
                 await anyio.sleep(_POLL_S)
                 lock = locks.try_exclusive(state / "lock")
             with lock:
-                # left behind by a run that was killed: whoever holds the lock is the only one that uses it
-                remove_tree(state / "tmp")
+                self.tidy()  # whoever had the lock may have been killed
                 try:
                     with self.store.lease():  # gc leaves alone what this run made or found
                         yield
@@ -206,7 +233,7 @@ class LocalExecutor(Record, frozen=False):
         if self.present(located):
             origin = self.root if located.members is not None else self.root / part.path
             return Binding(part.path, origin, located.masked, located.members)
-        spare = self.root / ".penstock" / "tmp" / f"input-{os.urandom(6).hex()}"
+        spare = self._staging() / f"input-{os.urandom(6).hex()}"
         self._write(part, spare, None)
         return Binding(part.path, spare)
 
@@ -248,6 +275,8 @@ class LocalExecutor(Record, frozen=False):
         if here and os.path.lexists(target):
             self._demand_ours(part.path, destination)
         self._demand_inside(target, destination)
+        if here:
+            self.index.expect(part.path, part.digest)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._write(part, target, self.fresh.pop((part.path, part.digest), None) if here else None)
@@ -261,18 +290,18 @@ class LocalExecutor(Record, frozen=False):
             self.index.set_placed(part.path, part.digest)
 
     def _write(self, part: Part, target: Path, fresh: Path | None) -> None:
-        from penstock.cache.trees import replace, restore_tree
+        from penstock.cache.trees import replace, restore_file, restore_tree
 
         if fresh is not None:
             with suppress(OSError):  # another file system: copied from the store instead
                 replace(fresh, target)
                 return
-        staging = self.root / ".penstock" / "tmp"
-        staging.mkdir(parents=True, exist_ok=True)
+        staging = self._staging()
         if part.kind is PartKind.DIRECTORY:
             restore_tree(self.store, self.store.manifest(part.digest), target, staging=staging)
         else:
-            self.store.get_file(part.digest, target, executable=part.kind is PartKind.EXECUTABLE)
+            executable = part.kind is PartKind.EXECUTABLE
+            restore_file(self.store, part.digest, target, executable=executable, staging=staging)
 
     def _demand_ours(self, path: str, destination: Path) -> None:
         """Raise unless what stands at a path may be replaced: a run put it there, or the store has it."""
@@ -282,7 +311,7 @@ class LocalExecutor(Record, frozen=False):
             scan = self.index.scan(path, excluding=frozenset(), output=True)
         except InputError:
             scan = None
-        if scan is not None and (self.index.placed(path) == scan.part.digest or self.store.holds(scan.part)):
+        if scan is not None and (self.index.wrote(path, scan.part.digest) or self.store.holds(scan.part)):
             return
         raise ConflictError(
             f"output {path!r} stands there and was not written by Penstock, or was changed since",
@@ -297,6 +326,14 @@ class LocalExecutor(Record, frozen=False):
                 where=str(target.parent),
                 notes=("declare another path, or replace the link by a directory",),
             )
+
+
+def _holds_anything(directory: Path) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is not None
+    except FileNotFoundError:
+        return False
 
 
 def _same(one: Part, other: Part) -> bool:

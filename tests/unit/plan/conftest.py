@@ -17,7 +17,7 @@ from penstock.plan.model import Overlay
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "plan"
 JUDGE = """
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
 from penstock.errors import PenstockError
 from penstock.plan.load import load
@@ -32,7 +32,8 @@ for title, document in json.load(sys.stdin).items():
     except PenstockError as error:
         message, code = str(error), error.exit_code
     took = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # not ru_maxrss, which begins with the peak of the process that started this one
+    peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
     print(json.dumps([title, message, code, took, peak]))
 """
 
