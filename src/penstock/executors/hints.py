@@ -1,4 +1,4 @@
-"""What a failed stage's log says about files that are in the project but were not declared."""
+"""What the project holds that somebody may have meant: undeclared inputs, and paths that were misspelt."""
 
 from __future__ import annotations
 
@@ -36,6 +36,19 @@ def undeclared_inputs(
     return tuple(found)[:MAX_HINTS]
 
 
+def nearest_file(root: Path, path: str) -> tuple[str, ...]:
+    """A line that names the file most like a path that is not there, if one is like it."""
+    from difflib import get_close_matches
+
+    folder, _, name = path.rpartition("/")
+    try:
+        names = [entry.name for entry in (root / folder).iterdir()]
+    except OSError:
+        return ()
+    found = get_close_matches(name, names, 1)
+    return (f"nearest file: {(f'{folder}/' if folder else '') + found[0]!r}",) if found else ()
+
+
 def _modules(line: str, variables: Mapping[str, str]) -> Iterator[str]:
     matched = _MODULE.search(line)
     if matched is None:
@@ -50,7 +63,7 @@ def _names(line: str) -> Iterator[str]:
     for name in _NAME.findall(line):
         # a workspace's own absolute path ends in the project's relative one
         _, _, inside = name.partition("/work/")
-        yield str(Path((inside or name).strip(",.:")))
+        yield str(Path((inside or name).rstrip(",.:")))
 
 
 def _is_project_file(root: Path, path: str) -> bool:

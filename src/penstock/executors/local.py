@@ -20,6 +20,7 @@ from penstock.cache.store import Store
 from penstock.errors import ConflictError, InputError, StoreError
 from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Environments
+from penstock.executors.hints import nearest_file
 from penstock.observer import Observer
 from penstock.plan.model import Environment
 from penstock.plan.paths import selects
@@ -100,7 +101,10 @@ class LocalExecutor(Record, frozen=False):
                 raise InputError(
                     f"input {path!r} is produced by no stage and is not a file",
                     path=path,
-                    notes=("declare it as an output of an earlier stage, or add the file",),
+                    notes=(
+                        *nearest_file(self.root, path),
+                        "declare it as an output of an earlier stage, or add the file",
+                    ),
                 )
         return tuple(found)
 

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.executors.hints import nearest_file, undeclared_inputs
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for path in ("src/churn/features.py", "src/churn/train.py", "data/x.csv", "odd.sh"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'data/x.csv'", ("data/x.csv",)),
+        ("cat: data/x.csv: No such file or directory", ("data/x.csv",)),
+        (
+            "python: can't open file '/penstock/work/src/churn/features.py': [Errno 2]",
+            ("src/churn/features.py",),
+        ),
+        ("ModuleNotFoundError: No module named 'churn.features'", ("src/churn/features.py",)),
+        ("sh: 1: ./odd.sh: not found", ("odd.sh",)),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'src/churn/train.py'", ()),
+        ("No such file or directory: 'nowhere.csv'", ()),
+        ("No such file or directory: '../../etc/passwd'", ()),
+        ("No such file or directory: '/etc/passwd'", ()),
+        ("all is well with data/x.csv", ()),
+        ("No such file: " + "x" * 5000, ()),
+    ],
+)
+def test_a_complaint_about_a_file_of_the_project_names_it(
+    root: Path, line: str, found: tuple[str, ...]
+) -> None:
+    assert undeclared_inputs(line, root, ["src/churn/train.py"], {"PYTHONPATH": "src"}) == found
+
+
+def test_the_file_that_was_meant_is_offered(root: Path) -> None:
+    assert nearest_file(root, "src/churn/feature.py") == ("nearest file: 'src/churn/features.py'",)
+    assert nearest_file(root, "od.sh") == ("nearest file: 'odd.sh'",)
+    assert nearest_file(root, "src/other/feature.py") == ()
+    assert nearest_file(root, "zzz") == ()
