@@ -13,7 +13,7 @@ from pathlib import Path
 
 from penstock.commands import checks, packages, readiness
 from penstock.commands.checks import Finding, Group, Machine
-from penstock.commands.project import find_pipeline
+from penstock.commands.project import add_file, find_pipeline
 from penstock.errors import EXIT_OK, EXIT_UNAVAILABLE, UsageError
 
 WIDTH = 80
@@ -32,13 +32,7 @@ Results = Sequence[tuple[Group, list[Finding]]]
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Which pipeline, and how to show it."""
-    parser.add_argument(
-        "-f",
-        "--pipeline",
-        metavar="FILE",
-        type=Path,
-        help="the pipeline file (default: pipelines/default.yaml here or in a directory above)",
-    )
+    add_file(parser)
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 

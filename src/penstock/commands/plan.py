@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from penstock.commands.project import Project, add_pipeline, add_selection, open_project
 from penstock.plan.model import Plan
-from penstock.results import Reason
-from penstock.runner.assess import Assessment, Walk, assess, drive
+from penstock.record import replace
+from penstock.report.wording import why
+from penstock.results import Reason, StageState
+from penstock.runner.assess import Assessment, Walk, assess, drive, stage_result
 from penstock.runner.selection import Selection, select
 
 T = TypeVar("T")
@@ -90,7 +92,10 @@ def _rows(plan: Plan, assessment: Assessment[T], selection: Selection) -> list[t
         elif standing.hit is None:
             rows.append((stage.name, "runs", standing.key, standing.reason.sentence))
         else:
-            rows.append((stage.name, "cached", standing.key, standing.reason.sentence))
+            cached = stage_result(stage, StageState.CACHED, standing.reason, standing)
+            rows.append(
+                (stage.name, "cached", standing.key, why(replace(cached, made_at=standing.hit.made_at)))
+            )
     return rows
 
 
@@ -99,11 +104,11 @@ def _table(project: Project, assessment: Assessment[T], selection: Selection, *,
     rows = _rows(plan, assessment, selection)
     width = max(len(row[0]) for row in rows)
     lines = [f"{plan.name} ({plan.pipeline_file}), plan {plan.digest[7:19]}", ""]
-    for stage, (name, state, key, why) in zip(plan.stages, rows, strict=True):
-        lines.append(f"  {name:<{width}}  {state:<7}  {key[7:19]:<12}  {why}")
+    for stage, (name, state, key, remark) in zip(plan.stages, rows, strict=True):
+        lines.append(f"  {name:<{width}}  {state:<7}  {key[7:19]:<12}  {remark}")
         if verbose:
             indent = " " * (width + 4)
-            lines.append(f"{indent}run      {stage.run.strip()}")
+            lines.append(f"{indent}run      " + stage.run.strip().replace("\n", f"\n{indent}         "))
             inputs = (*stage.sources, *(f"{item.path} (from {item.stage})" for item in stage.produced))
             lines.extend(f"{indent}reads    {path}" for path in inputs)
             lines.extend(f"{indent}writes   {output.path}" for output in stage.outputs)

@@ -20,8 +20,8 @@ DEFAULT_PIPELINE = Path("pipelines/default.yaml")
 STATE = ".penstock"
 
 
-def add_pipeline(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say which pipeline, and what is laid over it."""
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """The argument that says which pipeline."""
     parser.add_argument(
         "-f",
         "--pipeline",
@@ -29,6 +29,11 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the pipeline file (default: pipelines/default.yaml here or in a directory above)",
     )
+
+
+def add_pipeline(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which pipeline, and what is laid over it."""
+    add_file(parser)
     parser.add_argument("--profile", metavar="NAME", help="lay this profile of the file over it")
     parser.add_argument(
         "--set",
