@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from penstock.errors import EXIT_INTERRUPTED, EXIT_USAGE, PenstockError
 
@@ -33,10 +35,14 @@ exit codes:
   130  interrupted (143: terminated)
 """
 
+_INTERRUPTED = "penstock: interrupted; what had finished is kept, run again to go on\n"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code and shows no traceback for anything a user can cause."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
     try:
         options = _parse(arguments)
         code: int = import_module(f"penstock.commands.{options.command}").run(options)
@@ -45,13 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"penstock: {_shown(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("penstock: interrupted; what had finished is kept, run again to go on", file=sys.stderr)
+        print(_INTERRUPTED, end="", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # whoever read the output has enough of it; Python must not complain when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    # an exception could come up within an import, which makes another one of it or swallows it; and whatever
+    # is under way can also be killed, so nothing has to be tidied up
+    os.write(2, _INTERRUPTED.encode())
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

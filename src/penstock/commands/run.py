@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         project = open_project(options, observer)
         project.executor.tidy()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a display must be ended properly
         report = Run(
             plan=project.plan,
             executor=project.executor,

@@ -257,7 +257,9 @@ class _Process:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.init_pidfd, signal.SIGKILL)
         elif self.leash.sweeps:
-            self.process.send_signal(signal.SIGTERM)
+            # not by `Popen`, which would reap it first if Ctrl-C has ended it before it had its own session
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGTERM)
         else:
             # also a sandbox that has not greeted: until then all its processes are of this group
             self._signal_group()

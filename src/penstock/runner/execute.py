@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,6 +17,7 @@ from penstock.plan.model import Stage
 from penstock.record import Record, field, replace
 from penstock.results import Reason, StageResult, StageState
 from penstock.runner.assess import Standing, Walk, stage_result
+from penstock.runner.signals import AWAITED
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ class Execution(Record, Generic[T], frozen=False):
     """The part of a run that needs an event loop.
 
     Attributes:
+        signals: That came before this listens for any.
         results: Of every stage that has ended, by name.
         error: What stopped the run, if it was no stage.
     """
@@ -37,6 +38,7 @@ class Execution(Record, Generic[T], frozen=False):
     secrets: Mapping[str, bytes]
     jobs: int
     keep_going: bool
+    signals: Sequence[int] = ()
     results: dict[str, StageResult] = field(default_factory=dict)
     error: PenstockError | None = None
     _finished: dict[str, anyio.Event] = field(default_factory=dict)
@@ -72,7 +74,9 @@ class Execution(Record, Generic[T], frozen=False):
             self._stop(error)
 
     async def _watch_signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        with anyio.open_signal_receiver(*AWAITED) as received:
+            for early in self.signals:
+                self._stop(Interrupted(early))
             async for number in received:
                 self._stop(Interrupted(int(number)))
 

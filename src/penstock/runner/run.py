@@ -146,24 +146,28 @@ class Run(Record, Generic[T], frozen=False):
             self.executor.reserve([output.path for stage in pending for output in stage.outputs], self.root)
         )
         secrets = load_secrets(self.plan, pending, self.options.environ, self.root)
-        import anyio
+        from penstock.runner.signals import Noted
 
-        from penstock.runner.execute import Execution
+        with Noted() as noted:
+            import anyio
 
-        execution = Execution(
-            walk=walk,
-            observer=self.observer,
-            root=self.root,
-            run_id=self.run_id,
-            secrets=secrets,
-            jobs=self.options.jobs,
-            keep_going=self.options.keep_going,
-            results=self._results,
-        )
-        try:
-            anyio.run(execution.run, pending)
-        except Interrupted as stop:
-            return stop
+            from penstock.runner.execute import Execution
+
+            execution = Execution(
+                walk=walk,
+                observer=self.observer,
+                root=self.root,
+                run_id=self.run_id,
+                secrets=secrets,
+                jobs=self.options.jobs,
+                keep_going=self.options.keep_going,
+                signals=noted.numbers,
+                results=self._results,
+            )
+            try:
+                anyio.run(execution.run, pending)
+            except Interrupted as stop:
+                return stop
         return None
 
     def _judge(self, walk: Walk[T]) -> tuple[GateResult, ...]:
