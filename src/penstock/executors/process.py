@@ -24,6 +24,7 @@ from penstock.results import Usage
 _CHUNK_BYTES = 1 << 16
 _PATIENCE_S = 10.0
 _POLL_S = 0.005
+_LINGER_S = 1.0
 _COMPLAINT_BYTES = 2000
 _DRAIN_BYTES = 1 << 20
 
@@ -263,11 +264,28 @@ class _Process:
         else:
             # also a sandbox that has not greeted: until then all its processes are of this group
             self._signal_group()
+            await self._group_gone()
         with anyio.move_on_after(_PATIENCE_S):
             await self._wait()
         if not self.ended:
             self._signal_group()
             await self._wait()
+
+    async def _group_gone(self) -> None:
+        # the one that is waited for may end before the others; not for ever, as orphans may find no reaper
+        with anyio.move_on_after(_LINGER_S):
+            while self._group_lives():  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(_POLL_S)
+
+    def _group_lives(self) -> bool:
+        self._reap()
+        try:
+            os.killpg(self.process.pid, 0)
+        except PermissionError:
+            return True
+        except ProcessLookupError:
+            return False
+        return True
 
     def _signal_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
