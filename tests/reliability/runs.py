@@ -124,7 +124,7 @@ class Project:
         state = self.root / ".penstock"
         left = [path for place in ("work", "tmp") for path in (state / place).glob("*")]
         left += [path for path in self.root.rglob(".penstock-*") if state not in path.parents]
-        left += [path for path in state.rglob(".*") if path.name != ".gitignore"]
+        left += list((state / "plans").glob(".*"))
         return sorted(str(path.relative_to(self.root)) for path in left)
 
     def verify(self) -> None:
