@@ -28,11 +28,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Look at, check or shrink the store."""
     from penstock.cache import maintenance
+    from penstock.cache.maintenance import shown_bytes
+    from penstock.executors import disposal
 
     store = Store(default_home(os.environ))
     match options.action:
         case "stats":
+            there = disposal.count(store.home)
             sys.stdout.write(maintenance.stats(store).text())
+            sys.stdout.write(
+                f"  {'environments':<14} {there.kept:>9,}  {shown_bytes(there.kept_bytes):>10}\n"
+            )
         case "verify":
             checked = maintenance.verify(store)
             sys.stdout.write(checked.text())
@@ -51,7 +57,22 @@ def run(options: argparse.Namespace) -> int:
                 dry_run=options.dry_run,
             )
             sys.stdout.write(removed.text())
+            if options.older_than is not None:
+                sys.stdout.write(_environments(store, options))
     return EXIT_OK
+
+
+def _environments(store: Store, options: argparse.Namespace) -> str:
+    from penstock.cache.maintenance import shown_bytes
+    from penstock.executors import disposal
+
+    found = disposal.collect(store.home, options.older_than, dry_run=options.dry_run)
+    verb = "would remove" if options.dry_run else "removed"
+    busy = f" ({found.in_use:,} in use)" if found.in_use else ""
+    return (
+        f"{verb} {found.removed:,} environments with {shown_bytes(found.removed_bytes)},"
+        f" kept {found.kept:,}{busy}\n"
+    )
 
 
 def _age(text: str) -> float:

@@ -62,6 +62,8 @@ class Environments(Record, frozen=False, kw_only=False):
     root: Path
     _requirements: dict[Environment, Requirements] = field(default_factory=dict)
     _interpreters: dict[str, Interpreter] = field(default_factory=dict)
+    _held: dict[Path, int] = field(default_factory=dict)
+    """Environments in use, each by a shared lock on its directory."""
 
     @property
     def place(self) -> Path:
@@ -126,15 +128,35 @@ class Environments(Record, frozen=False, kw_only=False):
         if not environment.declared:
             return Prepared(hidden=(self.home,))
         name = digest.of_json(self.identity(environment)).removeprefix(digest.PREFIX)
-        ready = self._ready(self.place / name)
+        ready = self._take(self.place / name)
         if ready is None:
             from penstock.executors import building
 
             await building.build(self, environment, self.place / name, on_wait)
-            ready = self._ready(self.place / name)
+            ready = self._take(self.place / name)
             if ready is None:
                 raise building.vanished(self.place / name)
         return ready
+
+    def _take(self, place: Path) -> Prepared | None:
+        """An environment that is ready, which `gc` leaves alone from now to the end of this process."""
+        if place not in self._held:
+            import fcntl
+
+            try:
+                descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError:  # not there, or building it will say what is wrong
+                return None
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            ready = self._ready(place)
+            # it may be half built, or have been collected while we waited for the lock
+            if ready is None or not os.path.samestat(os.fstat(descriptor), place.stat()):
+                os.close(descriptor)
+                return None
+            self._held[place] = descriptor
+            with suppress(OSError):
+                os.utime(place / RECORD)
+        return self._ready(place)
 
     def is_ready(self, place: Path) -> bool:
         """Whether an environment has been built, and its Python is still there."""
