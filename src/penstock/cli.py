@@ -36,6 +36,7 @@ exit codes:
 """
 
 _INTERRUPTED = "penstock: interrupted; what had finished is kept, run again to go on\n"
+_SHOW_CURSOR = "\x1b[?25h"  # a display of progress may have hidden it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _leave(_number: int, _frame: object) -> NoReturn:
     # an exception could come up within an import, which makes another one of it or swallows it; and whatever
     # is under way can also be killed, so nothing has to be tidied up
-    os.write(2, _INTERRUPTED.encode())
+    shown = _SHOW_CURSOR if os.isatty(2) else ""
+    os.write(2, f"{shown}{_INTERRUPTED}".encode())
     os._exit(EXIT_INTERRUPTED)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,6 @@ def run(options: argparse.Namespace) -> int:
     try:
         project = open_project(options, observer)
         project.executor.tidy()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a display must be ended properly
         report = Run(
             plan=project.plan,
             executor=project.executor,

@@ -168,9 +168,10 @@ def _is_dead(path: Path) -> bool:
 def remove_tree(path: Path) -> None:
     """Remove a directory without following links; what cannot be removed is left."""
     try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        return
+        while os.path.lexists(path):
+            # another thread may be removing something in there at the same time
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path)
     except (OSError, RecursionError):
         # directories without permission to write, or too deep for Python
         for command in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
