@@ -68,11 +68,17 @@ class Project:
             **self.environ,
         }
 
-    def start(self, *arguments: str, before: Sequence[str] = (), **more: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        *arguments: str,
+        before: Sequence[str] = (),
+        program: Sequence[str] = PENSTOCK,
+        **more: Any,
+    ) -> subprocess.Popen[bytes]:
         self.home.mkdir(exist_ok=True)
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
         return subprocess.Popen(
-            [*before, *PENSTOCK, *arguments],
+            [*before, *program, *arguments],
             cwd=self.root,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -149,6 +155,14 @@ def ended(process: subprocess.Popen[bytes], timeout_s: float = STALL_S) -> Done:
 def stop_group(process: subprocess.Popen[bytes], number: int) -> None:
     """What a terminal does with a signal: the whole foreground group gets it."""
     os.killpg(process.pid, signal.Signals(number))
+
+
+def spread(cases: Sequence[Any], quick: int) -> list[Any]:
+    """Cases of a test, of which so many run always, spread over all, and the others in the whole suite."""
+    always = {at * len(cases) // quick for at in range(quick)}
+    return [
+        case if at in always else pytest.param(case, marks=pytest.mark.slow) for at, case in enumerate(cases)
+    ]
 
 
 CHAIN = """\

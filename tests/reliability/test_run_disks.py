@@ -21,7 +21,9 @@ stages:
 
 def _told_once(done: Done) -> None:
     assert "No space left on device" in done.said
-    assert sum(line.startswith("penstock: ") for line in done.err.splitlines()) == (done.code == 5), done.err
+    errors = sum(line.startswith("penstock: ") for line in done.err.splitlines())
+    # an archive for which there is no room is told in the summary, as the stages' results are all there
+    assert errors == (done.code == 5 and "archive" not in done.out), done.said
 
 
 def _store_is_full(tmp_path: Path, mode: str, size_kib: int) -> None:
@@ -84,12 +86,12 @@ def _project_is_full(tmp_path: Path, mode: str, rooms_kib: list[int]) -> list[in
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_full_disk_under_the_project_is_told_and_mended_by_room(tmp_path: Path, mode: str) -> None:
-    assert set(_project_is_full(tmp_path, mode, [0, 60, 130])) & {1, 5}
+    assert set(_project_is_full(tmp_path, mode, [60])) & {1, 5}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_full_disks_under_the_project_are_told_however_much_room_is_left(tmp_path: Path, mode: str) -> None:
-    codes = _project_is_full(tmp_path, mode, list(range(0, 400, 8)))
+    codes = _project_is_full(tmp_path, mode, list(range(0, 400, 16)))
     print(f"\n{mode}: exit codes {sorted(set(codes))} of {len(codes)} runs")  # noqa: T201 - the figure
     assert {1, 5} <= set(codes)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from reliability.runs import Project, ended
+from reliability.runs import Project, ended, spread
 from stage_samples import MODES, found
 
 COPY = "stages:\n  copy: {run: 'cat a > b', inputs: [a], outputs: [b]}\n"
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", spread(MODES, 1))
 def test_an_input_that_is_edited_while_its_stage_runs_fails_it_by_name(tmp_path: Path, mode: str) -> None:
     found(mode)
     pipeline = "stages:\n  slow: {run: 'cat a > b; sleep 0.6', inputs: [a], outputs: [b]}\n"
@@ -43,7 +43,7 @@ def test_an_input_that_is_edited_while_its_stage_runs_fails_it_by_name(tmp_path:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "deed", ["echo x >> in/f", "rm in/f", "echo x > in/new", "chmod 755 in/f", "mv in/f in/g"]
+    "deed", spread(["echo x >> in/f", "rm in/f", "echo x > in/new", "chmod 755 in/f", "mv in/f in/g"], 1)
 )
 def test_a_stage_that_changes_its_input_fails_and_the_input_stays_as_it_was(
     tmp_path: Path, mode: str, deed: str
@@ -74,7 +74,7 @@ def test_an_edit_is_noticed_whatever_the_clock_says(tmp_path: Path) -> None:
     target = project.write("a", b"00")
     project.runs()
     times = [0, 1, 10**9, int(time.time()), int(time.time()) + 10 * 365 * 86400, 2**33]
-    for number in range(1, 13):
+    for number in range(1, 7):
         about = target.stat()
         content = b"%02d" % number
         target.write_bytes(content)
@@ -159,7 +159,7 @@ def test_odd_names_in_directories_come_out_as_they_went_in(tmp_path: Path, mode:
 DECLARABLE = [name.decode() for name in NAMES if b"\xff" not in name and name not in (b"*", b"[a]?", b"#")]
 
 
-@pytest.mark.parametrize("name", DECLARABLE)
+@pytest.mark.parametrize("name", spread(DECLARABLE, 3))
 def test_an_odd_name_may_be_declared_or_is_refused_by_line(tmp_path: Path, name: str) -> None:
     project = Project.at(
         tmp_path,
@@ -195,7 +195,7 @@ def _dangling(place: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_fifo, _link_out, _link_up, _dangling])
-@pytest.mark.parametrize("declared", ["in", "in/odd", "in/*"])
+@pytest.mark.parametrize("declared", spread(["in", "in/odd", "in/*"], 1))
 def test_what_cannot_be_an_input_is_named_and_waited_for_by_nobody(
     tmp_path: Path, make: object, declared: str
 ) -> None:
@@ -213,14 +213,17 @@ def test_what_cannot_be_an_input_is_named_and_waited_for_by_nobody(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "deed",
-    [
-        "mkdir out; ln -s /etc/passwd out/odd",
-        "mkdir out; ln -s ../../up out/odd",
-        "mkdir out; mkfifo out/odd",
-        "ln -s /etc/passwd out",
-        "mkfifo out",
-        "ln -s /etc out",
-    ],
+    spread(
+        [
+            "mkdir out; ln -s /etc/passwd out/odd",
+            "mkdir out; ln -s ../../up out/odd",
+            "mkdir out; mkfifo out/odd",
+            "ln -s /etc/passwd out",
+            "mkfifo out",
+            "ln -s /etc out",
+        ],
+        1,
+    ),
 )
 def test_what_cannot_be_an_output_fails_the_stage_by_name(tmp_path: Path, mode: str, deed: str) -> None:
     found(mode)
@@ -247,7 +250,7 @@ def ordinary(tmp_path: Path) -> Iterator[Path]:
 BECOME = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
-@pytest.mark.parametrize("unreadable", ["in", "in/f", "in/d"])
+@pytest.mark.parametrize("unreadable", spread(["in", "in/f", "in/d"], 1))
 def test_an_input_that_may_not_be_read_is_named(ordinary: Path, unreadable: str) -> None:
     project = Project.at(ordinary, "stages:\n  s: {run: 'cp -r in out', inputs: [in], outputs: [out]}\n")
     project.write("in/f", b"1")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability.runs import Project
+from reliability.runs import Project, spread
 from stage_samples import MODES, found
 
 SECRET = 's3cr3t/of+the "house"=&%\u00fc-77'
@@ -77,7 +77,7 @@ def _project(tmp_path: Path, mode: str, arguments: str = "", more: str = "") -> 
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("ci", [{}, {"GITHUB_ACTIONS": "true"}, {"GITLAB_CI": "true"}])
+@pytest.mark.parametrize("ci", spread([{"GITHUB_ACTIONS": "true"}, {}, {"GITLAB_CI": "true"}], 1))
 def test_a_printed_secret_is_written_nowhere(tmp_path: Path, mode: str, ci: dict[str, str]) -> None:
     project = _project(tmp_path, mode)
     project.environ |= ci
@@ -93,7 +93,7 @@ def test_a_printed_secret_is_written_nowhere(tmp_path: Path, mode: str, ci: dict
     assert not summary.exists() or not any(canary in summary.read_bytes() for canary in _canaries())
 
 
-@pytest.mark.parametrize("form", range(12))
+@pytest.mark.parametrize("form", spread(range(12), 2))
 def test_an_output_that_holds_a_secret_is_refused_and_kept_nowhere(tmp_path: Path, form: int) -> None:
     project = _project(tmp_path, MODES[form % 2], str(form))
     done = project.run()
@@ -104,7 +104,7 @@ def test_an_output_that_holds_a_secret_is_refused_and_kept_nowhere(tmp_path: Pat
     assert project.leftovers() == []
 
 
-@pytest.mark.parametrize("deed", ["exit 3", "sleep 60", "kill -9 $$"])
+@pytest.mark.parametrize("deed", spread(["exit 3", "sleep 60", "kill -9 $$"], 1))
 def test_a_secret_printed_before_a_failure_is_written_nowhere(tmp_path: Path, deed: str) -> None:
     project = _project(tmp_path, "auto", f"; {deed}", ", timeout: 2, retries: 1")
     done = project.run("-v")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,12 @@ import pytest
 from reliability.runs import Project, ended, stop_group
 from stage_samples import MODES, appears, daemon, found, gone, marker, survivors
 
+# what comes before this is Python's own start, in which Ctrl-C is a traceback of Python's
+READY = (
+    sys.executable,
+    "-c",
+    "import os, sys, penstock.cli; os.write(1, b'ready\\n'); sys.exit(penstock.cli.main())",
+)
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -85,8 +92,10 @@ def _at_any_time(tmp_path: Path, mode: str, times: int) -> Counter[int]:
     codes: Counter[int] = Counter()
     for count in range(times):
         project.write("a", b"%d" % count)
-        process = project.start("run", "-f", "p.yaml", "-j", "2", start_new_session=True)
-        time.sleep(0.03 + chance.uniform(0.0, 0.5))
+        process = project.start("run", "-f", "p.yaml", "-j", "2", program=READY, start_new_session=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.005 + chance.uniform(0.0, 0.4))
         number = (signal.SIGINT, signal.SIGTERM)[count % 2]
         stop_group(process, number)
         done = ended(process)
