@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from penstock.errors import EXIT_INTERRUPTED, EXIT_USAGE, PenstockError
+from penstock.errors import EXIT_INTERRUPTED, EXIT_UNAVAILABLE, EXIT_USAGE, PenstockError
 
 COMMANDS = {
     "run": "run the pipeline: what changed, and what follows from it",
@@ -42,6 +43,7 @@ _SHOW_CURSOR = "\x1b[?25h"  # a display of progress may have hidden it
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code and shows no traceback for anything a user can cause."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _open_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
     try:
@@ -55,10 +57,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_INTERRUPTED, end="", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # whoever read the output has enough of it; Python must not complain when it closes stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()  # whoever read the output has enough of it
         return 0
+    except OSError as error:
+        # what no command knows more of: a full disk behind standard output, a current directory that is gone
+        _give_up_stdout()
+        where = f"{_shown(os.fsdecode(error.filename))}: " if error.filename else ""
+        print(f"penstock: {where}{error.strerror or error}", file=sys.stderr)
+        return EXIT_UNAVAILABLE
     return code
+
+
+def _open_streams() -> None:
+    """Have streams to write to, also where the caller closed them."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end
+
+
+def _give_up_stdout() -> None:
+    # or Python would try to write what is left, and complain
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:

@@ -21,7 +21,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("verify", help="read everything again and set aside what is damaged")
     gc = actions.add_parser("gc", help="remove results, the longest unused first, and what only they needed")
     gc.add_argument("--older-than", metavar="AGE", type=_age, help="unused for longer than this: 12h, 30d")
-    gc.add_argument("--max-size", metavar="SIZE", type=_size, help="until the store is no larger: 500M, 10G")
+    gc.add_argument(
+        "--max-size",
+        metavar="SIZE",
+        type=_size,
+        help="until the stored outputs are no larger: 500M, 10G; environments go by --older-than",
+    )
     gc.add_argument("-n", "--dry-run", action="store_true", help="say what would be removed")
 
 

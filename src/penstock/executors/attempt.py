@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from penstock.cache.records import ResultRecord
 from penstock.cache.trees import ingest
-from penstock.errors import EXIT_TIMEOUT, InputError
+from penstock.errors import EXIT_TIMEOUT, ExecutorError, InputError
 from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Prepared
 from penstock.executors.hints import undeclared_inputs
@@ -49,10 +49,16 @@ class _Attempt:
         return self.request.stage
 
     async def make(self) -> Outcome[LocalTree]:
-        prepared = await self.executor.environments.prepare(self.stage.environment, self._waiting)
+        try:
+            prepared = await self.executor.environments.prepare(self.stage.environment, self._waiting)
+        except ExecutorError as error:
+            if error.where is None:
+                error.where = f"stage {self.stage.name!r}"
+            raise
         workspace = await to_thread.run_sync(self._workspace)
         try:
-            ended = await self._process(workspace, prepared)
+            async with self.request.slot():
+                ended = await self._process(workspace, prepared)
             log = self.log.close()
             return await to_thread.run_sync(self._keep, workspace, ended, log)
         finally:

@@ -8,7 +8,7 @@ tree: a list of located parts locally, a `dagger.Directory` under Dagger. A comm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -51,6 +51,7 @@ class Request(Record, Generic[T]):
         secrets: Values of the secrets that the stage declared, by name.
         earlier: Attempts of this run that failed before this one.
         emit: Where output goes while the stage runs.
+        slot: To be held while the command runs, and not before or after: it bounds how many run at a time.
     """
 
     stage: Stage
@@ -61,6 +62,7 @@ class Request(Record, Generic[T]):
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     earlier: tuple[Attempt, ...] = ()
     emit: Emit = lambda _text: None
+    slot: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
 class Executor(Protocol[T]):

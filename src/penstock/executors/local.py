@@ -315,13 +315,26 @@ class LocalExecutor(Record, frozen=False):
             scan = self.index.scan(path, excluding=frozenset(), output=True)
         except InputError:
             scan = None
-        if scan is not None and (self.index.wrote(path, scan.part.digest) or self.store.holds(scan.part)):
+        if scan is not None and (self._ours(scan.part) or self._all_ours(path)):
             return
         raise ConflictError(
             f"output {path!r} stands there and was not written by Penstock, or was changed since",
             where=str(destination / path),
             notes=("move it away, or let it be replaced with --overwrite",),
         )
+
+    def _ours(self, part: Part) -> bool:
+        return self.index.wrote(part.path, part.digest) or self.store.holds(part)
+
+    def _all_ours(self, path: str) -> bool:
+        """Whether a directory holds nothing but files that are outputs, as when it becomes one as a whole."""
+        top = self.root / path
+        files = [Path(folder, name) for folder, _, names in os.walk(top) for name in names]
+        scans = (self.index.scan(str(file.relative_to(self.root)), output=True) for file in files)
+        try:
+            return bool(files) and all(scan is not None and self._ours(scan.part) for scan in scans)
+        except InputError:
+            return False
 
     def _demand_inside(self, target: Path, destination: Path) -> None:
         if not target.parent.resolve().is_relative_to(destination.resolve()):

@@ -104,7 +104,8 @@ class MemoryExecutor:
                 _write_file(workspace / path, text.encode(), executable=False)
             for output in request.stage.outputs:
                 (workspace / output.path).parent.mkdir(parents=True, exist_ok=True)
-            exit_code, log, wall_s = await _shell(request, workspace)
+            async with request.slot():
+                exit_code, log, wall_s = await _shell(request, workspace)
             timed_out = exit_code is None
             problem, tree = _collect(request, workspace, exit_code)
         attempt = Attempt(

@@ -21,9 +21,10 @@ WORK = "/penstock/work"
 HOME = "/tmp/home"  # noqa: S108 - of the sandbox
 TEMPORARY = "/tmp"  # noqa: S108 - of the sandbox
 
-_HIDDEN = frozenset(
-    {"boot", "dev", "home", "lost+found", "media", "mnt", "penstock", "proc", "root", "run", "srv", "tmp"}
+_SHOWN = frozenset(
+    {"bin", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "sys", "usr"}
 )
+"""Where the machine's programs and their settings are; data of people and services lie elsewhere."""
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What root keeps: enough for files of other users, too little to change a mount."""
 
@@ -192,7 +193,7 @@ def _machine() -> tuple[str, ...]:
     options: list[str] = []
     with os.scandir("/") as entries:
         for entry in sorted(entries, key=lambda each: each.name):
-            if entry.name in _HIDDEN:
+            if entry.name not in _SHOWN:
                 continue
             if entry.is_symlink():
                 options += ["--symlink", str(Path(entry.path).readlink()), entry.path]
@@ -200,14 +201,14 @@ def _machine() -> tuple[str, ...]:
                 options += ["--ro-bind", entry.path, entry.path]
     # names are looked up by what this names, and it often is a link into a hidden directory
     resolver = os.path.realpath("/etc/resolv.conf")
-    if resolver.split("/")[1] in _HIDDEN:
+    if not _shown(resolver):
         options += ["--ro-bind-try", resolver, resolver]
     return tuple(options)
 
 
 def _shown(path: str) -> bool:
     top = path.split("/")[1]
-    return bool(top) and top not in _HIDDEN
+    return top in _SHOWN
 
 
 def _below_any(path: str, tops: Iterable[str]) -> bool:

@@ -22,11 +22,13 @@ class Exhibit(Record, kw_only=False):
     Attributes:
         content: The whole file.
         digest: Of `content`.
+        problem: Why there is no content, if there is none: the output is a directory, say.
     """
 
     path: str
     content: bytes
     digest: str
+    problem: str | None = None
 
     @property
     def evidence(self) -> Evidence:

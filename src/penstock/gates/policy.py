@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from penstock.errors import EXIT_GATE_FAILED, EXIT_GATE_INCONCLUSIVE, EXIT_OK
-from penstock.gates.base import Exhibit, gate
+from penstock.gates.base import Exhibit, gate, result
 from penstock.plan.model import GateSpec, Plan
 from penstock.results import GateResult, Verdict
 
@@ -58,6 +58,9 @@ def _judge(spec: GateSpec, fetch: Fetch) -> GateResult:
         if isinstance(found, str):
             return _skip(spec, found)
         exhibits[path] = found
+    problems = [each.problem for each in exhibits.values() if each.problem]
+    if problems:
+        return result(spec, Verdict.FAIL, f"{problems[0]}, so there is nothing to judge", exhibits)
     return gate(spec.gate)(spec, exhibits)
 
 

@@ -7,6 +7,7 @@ verdict says so.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -15,6 +16,7 @@ from penstock.gates.document import DocumentError, parse
 from penstock.plan.model import GateSpec
 from penstock.results import GateResult, Verdict
 
+_ABSENT = object()
 _ROWS = ("rows", "n", "samples", "support")
 
 
@@ -71,7 +73,7 @@ def _number(document: object, metric: str, path: str) -> float:
     if not isinstance(document, dict):
         raise DocumentError(f"{path} holds no JSON object")
     value = _look_up(document, metric)
-    if value is None:
+    if value is _ABSENT:
         known = ", ".join(sorted(map(str, document))[:10]) or "nothing"
         raise DocumentError(f"{path} has no metric {metric!r} (it has {known})")
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -87,11 +89,11 @@ def _look_up(document: dict[str, object], metric: str) -> object:
         return document[metric]
     head, _, rest = metric.partition(".")
     inner = document.get(head)
-    return _look_up(inner, rest) if rest and isinstance(inner, dict) else None
+    return _look_up(inner, rest) if rest and isinstance(inner, dict) else _ABSENT
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004 - one line of a message
 
 

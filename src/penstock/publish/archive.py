@@ -12,6 +12,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -138,7 +139,8 @@ def write(contents: Contents, staging: Path, destination: Path) -> str:
             notes=("free room or choose another directory with publish.archive.path",),
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # its directory may be what could not be made
+            partial.unlink()
     return made
 
 

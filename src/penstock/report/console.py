@@ -177,6 +177,16 @@ def _places(report: RunReport, folder: str, style: Style) -> Iterator[str]:
     yield f"  {mark} {'report':<{kinds}}  {style.write(folder)}/run.json"
 
 
+def _pieces(line: str, columns: int) -> list[str]:
+    """A line in pieces that fit, spaces kept: what a program printed is not cut short."""
+    pieces = [""]
+    for sign in line.expandtabs():
+        if columns_of(pieces[-1] + sign) > columns:
+            pieces.append("")
+        pieces[-1] += sign
+    return pieces
+
+
 def _failure(stage: StageResult, folder: str, style: Style) -> Iterator[str]:
     text = wording.log(stage)
     lines = [line for line in text.splitlines() if line.strip()]
@@ -187,7 +197,8 @@ def _failure(stage: StageResult, folder: str, style: Style) -> Iterator[str]:
             style.write(f"… {len(lines) - TAIL_LINES:,} lines before, in {folder}/run.json"), DIM
         )
     for line in lines[-TAIL_LINES:]:
-        yield f"  {bar} {style.fit_line(line, style.width - 4)}"
+        for piece in _pieces(line, style.width - 4):
+            yield f"  {bar} {style.write(piece)}"
     if not lines:
         yield f"  {bar} " + style.paint("(it printed nothing)", DIM)
     yield f"  why it ran: penstock explain {stage.name}"

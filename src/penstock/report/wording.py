@@ -123,7 +123,9 @@ def problem(stage: StageResult) -> str:
     if not stage.attempts:
         return one_line(stage.reason.sentence)
     last = stage.attempts[-1]
-    what = one_line(last.problem) if last.problem else f"exit code {last.exit_code}"
+    what = f"exit code {last.exit_code}"
+    if last.problem:
+        what = "; ".join(one_line(line) for line in last.problem.splitlines())
     if len(stage.attempts) > 1:
         what += f", in attempt {last.number} of {len(stage.attempts)}"
     return what

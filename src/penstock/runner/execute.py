@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -44,6 +45,9 @@ class Execution(Record, Generic[T], frozen=False):
     _finished: dict[str, anyio.Event] = field(default_factory=dict)
     _group: TaskGroup | None = None
     _failed: str | None = None
+    _slots: anyio.CapacityLimiter | None = None
+    _started: set[str] = field(default_factory=set)
+    _began: dict[str, float] = field(default_factory=dict)
 
     async def run(self, stages: tuple[Stage, ...]) -> None:
         """Run these stages; `walk.outcomes` knows the results of all others that they read.
@@ -53,6 +57,7 @@ class Execution(Record, Generic[T], frozen=False):
             Interrupted: A signal stopped it; every stage has a result all the same.
         """
         self._finished = {stage.name: anyio.Event() for stage in stages}
+        self._slots = anyio.CapacityLimiter(self.jobs)
         async with anyio.create_task_group() as signals:
             signals.start_soon(self._watch_signals)
             async with anyio.create_task_group() as self._group:
@@ -65,11 +70,12 @@ class Execution(Record, Generic[T], frozen=False):
             raise self.error
 
     async def _stages(self, stages: tuple[Stage, ...]) -> None:
-        slots = anyio.CapacityLimiter(self.jobs)
+        # a stage that is prepared or put away leaves the processor to others that run
+        begun = anyio.CapacityLimiter(2 * self.jobs)
         try:
             async with self.walk.executor.session(), anyio.create_task_group() as group:
                 for stage in stages:
-                    group.start_soon(self._stage, stage, slots)
+                    group.start_soon(self._stage, stage, begun)
         except PenstockError as error:
             self._stop(error)
 
@@ -91,7 +97,7 @@ class Execution(Record, Generic[T], frozen=False):
             return Reason(code="stopped", sentence=f"stage {self._failed!r} failed first")
         return Reason(code="stopped", sentence="the run was stopped before it began")
 
-    async def _stage(self, stage: Stage, slots: anyio.CapacityLimiter) -> None:
+    async def _stage(self, stage: Stage, begun: anyio.CapacityLimiter) -> None:
         for name in stage.needs:
             if name in self._finished:
                 await self._finished[name].wait()
@@ -99,7 +105,7 @@ class Execution(Record, Generic[T], frozen=False):
                 reason = Reason(code="upstream-failed", sentence=f"it needs stage {name!r}")
                 self._end(stage_result(stage, StageState.SKIPPED, reason))
                 return
-        async with slots:
+        async with begun:
             try:
                 self._end(await self._fulfil(stage))
             except PenstockError as error:
@@ -116,7 +122,7 @@ class Execution(Record, Generic[T], frozen=False):
                 self._group.cancel_scope.cancel()
 
     async def _fulfil(self, stage: Stage) -> StageResult:
-        began = time.monotonic()
+        self._began[stage.name] = time.monotonic()
         standing = await self.walk.inspect(stage)
         self.walk.history.put_key_document(standing.document)
         try:
@@ -132,18 +138,34 @@ class Execution(Record, Generic[T], frozen=False):
                     result = stage_result(stage, StageState.CACHED, reason, standing)
                     outcome = hit
                 else:
+                    if standing.hit is not None:
+                        lost = Reason(code="evicted", sentence="its stored result is damaged")
+                        standing = replace(standing, hit=None, reason=lost)
                     result, outcome = await self._attempts(standing)
         except anyio.get_cancelled_exc_class():
             result = stage_result(stage, StageState.INTERRUPTED, self._stopped_midway(), standing)
-            self._end(replace(result, wall_s=time.monotonic() - began))
+            self._end(replace(result, wall_s=self._elapsed(stage)))
             raise
         return replace(
             result,
-            wall_s=time.monotonic() - began,
+            wall_s=self._elapsed(stage),
             attempts=outcome.attempts,
             outputs=outcome.parts,
             made_at=outcome.made_at,
         )
+
+    @asynccontextmanager
+    async def _slot(self, standing: Standing[T]) -> AsyncIterator[None]:
+        name = standing.stage.name
+        async with self._slots or nullcontext():
+            if name not in self._started:
+                self._started.add(name)
+                self._began[name] = time.monotonic()  # waiting for others is no part of its time
+                self.observer.stage_started(name, standing.reason.sentence)
+            yield
+
+    def _elapsed(self, stage: Stage) -> float:
+        return time.monotonic() - self._began[stage.name]
 
     def _stopped_midway(self) -> Reason:
         if self._failed is not None:
@@ -167,7 +189,6 @@ class Execution(Record, Generic[T], frozen=False):
 
     async def _attempts(self, standing: Standing[T]) -> tuple[StageResult, Outcome[T]]:
         stage = standing.stage
-        self.observer.stage_started(stage.name, standing.reason.sentence)
         secrets = {name: self.secrets[name] for name in stage.secrets}
         request = Request(
             stage=stage,
@@ -177,6 +198,7 @@ class Execution(Record, Generic[T], frozen=False):
             run_id=self.run_id,
             secrets=secrets,
             emit=lambda text: self.observer.stage_output(stage.name, text),
+            slot=lambda: self._slot(standing),
         )
         left = stage.retries
         while True:

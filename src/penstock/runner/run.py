@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import penstock
 from penstock import digest
-from penstock.errors import EXIT_OK, CorruptError, Interrupted, StoreError
+from penstock.errors import EXIT_OK, CorruptError, InputError, Interrupted, StoreError
 from penstock.executors.base import Executor
 from penstock.gates import policy
 from penstock.gates.base import Exhibit
@@ -175,7 +175,11 @@ class Run(Record, Generic[T], frozen=False):
             outcome = walk.outcomes.get(stage)
             if outcome is None or outcome.tree is None:
                 return f"stage {stage!r} has no result in this run"
-            content = drive(self.executor.read(outcome.tree, path))
+            try:
+                content = drive(self.executor.read(outcome.tree, path))
+            except InputError as error:
+                whole = next(part for part in outcome.parts if f"{path}/".startswith(f"{part.path}/"))
+                return Exhibit(path, b"", whole.digest, error.what)
             return Exhibit(path, content, digest.of_bytes(content))
 
         results = []

@@ -48,14 +48,14 @@ def test_a_project_among_the_programs_is_hidden_but_for_what_the_environment_nee
     view = View(
         work="/w",
         temporary="/t",
-        read_only=("/work/main/.home/envs/1", "/usr", "/home/me/python"),
-        hidden=("/work/main", "/home/me/project"),
+        read_only=("/opt/main/.home/envs/1", "/usr", "/home/me/python"),
+        hidden=("/opt/main", "/home/me/project"),
     )
     text = " ".join(options(view))
     assert "--ro-bind /usr /usr --" in text
-    assert "--ro-bind /home/me/python /home/me/python --tmpfs /work/main" in text
+    assert "--ro-bind /home/me/python /home/me/python --tmpfs /opt/main" in text
     assert (
-        "--tmpfs /work/main --ro-bind /work/main/.home/envs/1 /work/main/.home/envs/1 --remount-ro /work/main"
+        "--tmpfs /opt/main --ro-bind /opt/main/.home/envs/1 /opt/main/.home/envs/1 --remount-ro /opt/main"
         in text
     )
     assert "/home/me/project" not in text
