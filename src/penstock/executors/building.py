@@ -93,6 +93,13 @@ def find_python(environments: Environments, request: str) -> Interpreter:
         if answer.returncode == 0 and len(lines) == 3:  # noqa: PLR2004 - as `_ASK` prints
             return Interpreter(lines[1], lines[0], lines[2])
     there = installed(environments.home)
+    said = ended.stderr.strip().splitlines()
+    if not there and said:  # not even the Python that runs this was found, so uv could not look
+        raise ExecutorError(
+            f"uv cannot look for python {request!r}: {said[-1].strip()}",
+            where="environment.python",
+            notes=("HOME must be a directory that can be written, or set PENSTOCK_HOME to one",),
+        )
     raise ExecutorError(
         f"python {request!r} is not on this machine",
         where="environment.python",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,8 @@ from penstock.record import Record, field
 from penstock.results import Part, Reason, StageResult, StageState
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
+
+FRESH_S = 1.0
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,6 +82,8 @@ class Walk(Record, Generic[T], frozen=False):
     history: History
     force: frozenset[str] = frozenset()
     outcomes: dict[str, Outcome[T]] = field(default_factory=dict)
+    inspected: dict[str, tuple[Standing[T], float]] = field(default_factory=dict)
+    """Where stages stood, and when that was found out."""
 
     async def inspect(self, stage: Stage) -> Standing[T]:
         """Where a stage stands; the outcomes of all that it needs must be known.
@@ -106,9 +111,21 @@ class Walk(Record, Generic[T], frozen=False):
             reason = Reason(code="forced", sentence="--force")
         else:
             reason = why(stage, key, document, self.history)
-        return Standing(
+        standing = Standing(
             stage=stage, tree=tree, parts=parts, document=document, key=key, reason=reason, hit=hit
         )
+        self.inspected[stage.name] = standing, time.monotonic()
+        return standing
+
+    def fresh(self, stage: Stage) -> Standing[T] | None:
+        """Where a stage stood a moment ago, if that still is where it stands.
+
+        Only for one that reads nothing that others make. An edit within that moment does not go unnoticed:
+        executors look at the inputs again when the stage has ended.
+        """
+        standing, at = self.inspected.get(stage.name, (None, 0.0))
+        recent = time.monotonic() - at < FRESH_S
+        return standing if standing is not None and recent and not stage.produced else None
 
     async def sources(self, stage: Stage) -> T:
         """What a stage reads of the source.

@@ -123,7 +123,7 @@ class Execution(Record, Generic[T], frozen=False):
 
     async def _fulfil(self, stage: Stage) -> StageResult:
         self._began[stage.name] = time.monotonic()
-        standing = await self.walk.inspect(stage)
+        standing = self.walk.fresh(stage) or await self.walk.inspect(stage)
         self.walk.history.put_key_document(standing.document)
         try:
             async with self.walk.executor.flight(standing.key):
