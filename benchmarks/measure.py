@@ -99,8 +99,7 @@ def run(command: Command, *, check: bool = True) -> Sample:
         process = subprocess.Popen(
             command.argv,
             cwd=command.cwd,
-            # compiled modules are kept, as they are for anybody's tools
-            env={name: value for name, value in command.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            env=dict(command.environ),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
