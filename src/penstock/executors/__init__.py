@@ -1,1 +1,1 @@
-"""Where stages run. Executors are named in `base.EXECUTORS` and imported only when chosen."""
+"""Where stages run: executors behind the protocol of `base`; what runs a stage is imported when one runs."""

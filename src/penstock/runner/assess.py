@@ -158,11 +158,6 @@ class Assessment(Record, Generic[T]):
     standings: dict[str, Standing[T]]
     waiting: dict[str, str]
 
-    @property
-    def to_run(self) -> tuple[str, ...]:
-        """Stages that must run or may have to, in no particular order."""
-        return (*(name for name, each in self.standings.items() if each.hit is None), *self.waiting)
-
 
 async def assess(walk: Walk[T], selection: Selection) -> Assessment[T]:
     """Find out what of a plan is done, and fail now for whatever would fail later for sure.

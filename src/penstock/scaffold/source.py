@@ -61,15 +61,6 @@ class Source:
             case _:
                 return False
 
-    def enclosing(self, node: ast.AST) -> str | None:
-        """The outermost function or class around a node; none at the top level."""
-        found = None
-        while (parent := self.parents.get(node)) is not None:
-            if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                found = parent.name
-            node = parent
-        return found
-
     def strings(self) -> set[str]:
         """Every string constant, and every name that an attribute is asked for."""
         texts = (each.value for each in ast.walk(self.tree) if isinstance(each, ast.Constant))
