@@ -1,0 +1,19 @@
+"""What every executor that runs stages in containers does alike: which image, and where things are in it."""
+
+from __future__ import annotations
+
+from penstock.plan.model import Stage
+
+DEFAULT_PYTHON = "3.12"
+WORK = "/penstock/work"
+"""The workspace; the same path as in the sandbox of the embedded executor."""
+ENVIRONMENT = "/penstock/env"
+"""The virtual environment that is made from the lock file."""
+
+
+def image_of(stage: Stage) -> str:
+    """The image that a stage runs in: its accelerator's, else its environment's, else Python's own."""
+    environment = stage.environment
+    if stage.accelerator is not None and stage.accelerator.image is not None:
+        return stage.accelerator.image
+    return environment.image or f"python:{environment.python or DEFAULT_PYTHON}-slim"
