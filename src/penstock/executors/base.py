@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from penstock.plan.model import Environment, Stage
+from penstock.plan.model import Stage
 from penstock.record import Record, field
 from penstock.results import Attempt, Part
 
@@ -74,8 +74,8 @@ class Executor(Protocol[T]):
 
     name: str
 
-    async def identity(self, environment: Environment) -> Mapping[str, str]:
-        """What of the environment can change a stage's outputs, as it will be when the stage runs.
+    async def identity(self, stage: Stage) -> Mapping[str, str]:
+        """What of a stage's environment can change its outputs, as it will be when the stage runs.
 
         Raises:
             ExecutorError: The environment cannot be had here, whatever is installed.

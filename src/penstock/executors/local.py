@@ -22,7 +22,7 @@ from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Environments
 from penstock.executors.hints import nearest_file
 from penstock.observer import Observer
-from penstock.plan.model import Environment
+from penstock.plan.model import Environment, Stage
 from penstock.plan.paths import selects
 from penstock.record import Record, field
 from penstock.results import Part, PartKind
@@ -84,7 +84,8 @@ class LocalExecutor(Record, frozen=False):
             self._environments = Environments(self.store.home, self.root)
         return self._environments
 
-    async def identity(self, environment: Environment) -> Mapping[str, str]:
+    async def identity(self, stage: Stage) -> Mapping[str, str]:
+        environment = stage.environment
         if environment not in self._identities:
             self._identities[environment] = self.environments.identity(environment)
         return self._identities[environment]

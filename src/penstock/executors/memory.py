@@ -18,7 +18,7 @@ import anyio
 from penstock import digest
 from penstock.errors import ConflictError, InputError
 from penstock.executors.base import Outcome, Request
-from penstock.plan.model import Environment
+from penstock.plan.model import Stage
 from penstock.results import Attempt, Part, PartKind, Usage
 
 Files = dict[str, tuple[bytes, bool]]
@@ -45,7 +45,8 @@ class MemoryExecutor:
         self.ran: list[str] = []
         self._locks: dict[str, anyio.Lock] = {}
 
-    async def identity(self, environment: Environment) -> Mapping[str, str]:
+    async def identity(self, stage: Stage) -> Mapping[str, str]:
+        environment = stage.environment
         return {"python": environment.python} if environment.python else {}
 
     async def source(self, paths: Sequence[str], outputs: Sequence[str]) -> Tree:

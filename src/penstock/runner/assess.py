@@ -100,7 +100,7 @@ class Walk(Record, Generic[T], frozen=False):
             trees.append(await self.executor.select(tree, item.path))
         tree = await self.executor.merge(trees)
         parts = await self.executor.parts(tree)
-        document = key_document(stage, parts, await self.executor.identity(stage.environment))
+        document = key_document(stage, parts, await self.executor.identity(stage))
         key = stage_key(document)
         hit = None
         if stage.cache and stage.name not in self.force:
