@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 from penstock.errors import EXIT_GATE_FAILED, EXIT_GATE_INCONCLUSIVE, EXIT_OK
 from penstock.gates.base import Exhibit, gate, result
 from penstock.plan.model import GateSpec, Plan
 from penstock.results import GateResult, Verdict
 
-Fetch = Callable[[str, str], "Exhibit | str"]
-"""The output of a stage at a path, or the reason why there is none."""
+Exhibits = Mapping[tuple[str, str], "Exhibit | str"]
+"""(stage, path) → the output, or the reason why there is none; for all that the gates read."""
 
 
-def decide(plan: Plan, fetch: Fetch) -> Iterator[GateResult]:
+def decide(plan: Plan, exhibits: Exhibits) -> Iterator[GateResult]:
     """The verdicts in the order of the pipeline file.
 
     The first required gate that does not pass ends it: what follows is `skip`, since nothing that it could
@@ -24,7 +24,7 @@ def decide(plan: Plan, fetch: Fetch) -> Iterator[GateResult]:
         if stopped_by is not None:
             yield _skip(spec, f"gate {stopped_by!r} did not pass")
             continue
-        verdict = _judge(spec, fetch)
+        verdict = _judge(spec, exhibits)
         yield verdict
         if spec.required and stops(verdict, plan.on_inconclusive):
             stopped_by = spec.name
@@ -51,17 +51,17 @@ def exit_code(results: tuple[GateResult, ...], on_inconclusive: str) -> int:
     return EXIT_OK
 
 
-def _judge(spec: GateSpec, fetch: Fetch) -> GateResult:
-    exhibits: dict[str, Exhibit] = {}
+def _judge(spec: GateSpec, exhibits: Exhibits) -> GateResult:
+    read: dict[str, Exhibit] = {}
     for stage, path in spec.reads:
-        found = fetch(stage, path)
+        found = exhibits[stage, path]
         if isinstance(found, str):
             return _skip(spec, found)
-        exhibits[path] = found
-    problems = [each.problem for each in exhibits.values() if each.problem]
+        read[path] = found
+    problems = [each.problem for each in read.values() if each.problem]
     if problems:
-        return result(spec, Verdict.FAIL, f"{problems[0]}, so there is nothing to judge", exhibits)
-    return gate(spec.gate)(spec, exhibits)
+        return result(spec, Verdict.FAIL, f"{problems[0]}, so there is nothing to judge", read)
+    return gate(spec.gate)(spec, read)
 
 
 def _skip(spec: GateSpec, sentence: str) -> GateResult:

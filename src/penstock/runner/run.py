@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import penstock
 from penstock import digest
@@ -15,7 +15,7 @@ from penstock.executors.base import Executor
 from penstock.gates import policy
 from penstock.gates.base import Exhibit
 from penstock.observer import Observer
-from penstock.plan.model import Plan
+from penstock.plan.model import Plan, Stage
 from penstock.publish import archive
 from penstock.record import Record, field, replace
 from penstock.results import (
@@ -34,6 +34,9 @@ from penstock.runner.reasons import History
 from penstock.runner.secrets import load_secrets
 from penstock.runner.selection import Selection
 
+if TYPE_CHECKING:
+    from penstock.runner.execute import Execution
+
 T = TypeVar("T")
 
 _DONE = (StageState.RAN, StageState.CACHED)
@@ -47,6 +50,7 @@ class Options(Record):
         jobs: Stages at a time, at least 1.
         keep_going: After a failure, go on with all that does not need what failed.
         environ: Where secrets are looked up.
+        commit: That the source is of; git is asked at the root if absent.
     """
 
     selection: Selection
@@ -54,6 +58,7 @@ class Options(Record):
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     keep_going: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    commit: str | None = None
 
 
 class Run(Record, Generic[T], frozen=False):
@@ -73,54 +78,88 @@ class Run(Record, Generic[T], frozen=False):
     _began: float = field(default_factory=time.monotonic)
     _started_at: str = field(default_factory=now)
     _results: dict[str, StageResult] = field(default_factory=dict)
+    _walk: Walk[T] | None = None
+    _revision: Revision | None = None
+
+    @property
+    def walk(self) -> Walk[T]:
+        """What is known of the stages so far."""
+        if self._walk is None:
+            force = self.options.selection.chosen if self.options.force else frozenset[str]()
+            self._walk = Walk(plan=self.plan, executor=self.executor, history=self.history, force=force)
+        return self._walk
 
     def report(self) -> RunReport:
-        """Do the run.
+        """Do the run; an event loop is started only if something must run.
 
         Raises:
             PenstockError: There is nothing that could be reported: a wrong input, an executor that failed.
         """
-        revision = Revision(self.root)
-        walk = Walk(
-            plan=self.plan,
-            executor=self.executor,
-            history=self.history,
-            force=self.options.selection.chosen if self.options.force else frozenset(),
-        )
         try:
-            assessment = drive(assess(walk, self.options.selection))
-            self.observer.run_started(tuple(self._chosen()), self.options.jobs)
-            self._reuse(walk, assessment)
-            interrupted = self._execute(walk)
-            report = self._draft(revision.answer(), interrupted)
-            if interrupted is None:
-                report = replace(report, gates=self._judge(walk))
-                report = replace(report, publications=self._publish(walk, report))
+            pending = drive(self._begin())
+            interrupted = self._execute(pending) if pending else None
+            return drive(self._end(interrupted))
         finally:
             self.history.close()
+
+    async def report_waiting(self) -> RunReport:
+        """Do the run inside the caller's event loop, with an executor whose every method may wait.
+
+        Raises:
+            PenstockError: As `report`.
+        """
+        try:
+            pending = await self._begin()
+            interrupted = None
+            if pending:
+                try:
+                    await self._execution(pending).run(pending)
+                except Interrupted as stop:
+                    interrupted = stop
+            return await self._end(interrupted)
+        finally:
+            self.history.close()
+
+    async def _begin(self) -> tuple[Stage, ...]:
+        """Find out what stands, and put stored results where they belong; gives the stages that must run."""
+        if self.options.commit is None:
+            self._revision = Revision(self.root)
+        assessment = await assess(self.walk, self.options.selection)
+        chosen = [stage for stage in self.plan.stages if stage.name in self.options.selection.chosen]
+        self.observer.run_started(tuple(stage.name for stage in chosen), self.options.jobs)
+        await self._reuse(assessment)
+        pending = tuple(stage for stage in chosen if stage.name not in self.walk.outcomes)
+        if pending:
+            outputs = [output.path for stage in pending for output in stage.outputs]
+            await self.executor.reserve(outputs, self.root)
+        return pending
+
+    async def _end(self, interrupted: Interrupted | None) -> RunReport:
+        report = self._draft(interrupted)
+        if interrupted is None:
+            report = replace(report, gates=await self._judge())
+            report = replace(report, publications=await self._publish(report))
         code = exit_code(report, self.plan.on_inconclusive, interrupted)
         return replace(report, exit_code=code, wall_s=time.monotonic() - self._began)
 
-    def _chosen(self) -> Iterator[str]:
-        return (stage.name for stage in self.plan.stages if stage.name in self.options.selection.chosen)
-
-    def _reuse(self, walk: Walk[T], assessment: Assessment[T]) -> None:
+    async def _reuse(self, assessment: Assessment[T]) -> None:
         """Put the stored results where they belong; a damaged one must run after all."""
+        outcomes = self.walk.outcomes
         for stage in self.plan.stages:
             standing = assessment.standings.get(stage.name)
             hit = standing.hit if standing else None
             if standing is None or hit is None or hit.tree is None:
                 continue
-            if any(name not in walk.outcomes for name in stage.needs):
-                walk.outcomes.pop(stage.name)  # what it reads is made anew, so its key may differ
+            if any(name not in outcomes for name in stage.needs):
+                outcomes.pop(stage.name)  # what it reads is made anew, so its key may differ
                 continue
             began = time.monotonic()
             if stage.name in self.options.selection.chosen:
                 try:
-                    drive(self.executor.export(hit.tree, self.root))
+                    await self.executor.export(hit.tree, self.root)
                 except CorruptError as error:
                     self.observer.note(f"stage {stage.name!r}: {error}; it runs again")
-                    walk.outcomes.pop(stage.name)
+                    outcomes.pop(stage.name)
                     continue
                 self.history.set_last_key(stage.name, standing.key, self.run_id)
                 self._record(
@@ -137,58 +176,55 @@ class Run(Record, Generic[T], frozen=False):
         self._results[result.name] = result
         self.observer.stage_finished(result)
 
-    def _execute(self, walk: Walk[T]) -> Interrupted | None:
-        chosen = [stage for stage in self.plan.stages if stage.name in self.options.selection.chosen]
-        pending = tuple(stage for stage in chosen if stage.name not in walk.outcomes)
-        if not pending:
-            return None
-        drive(
-            self.executor.reserve([output.path for stage in pending for output in stage.outputs], self.root)
+    def _execution(self, pending: tuple[Stage, ...], signals: Sequence[int] = ()) -> Execution[T]:
+        from penstock.runner.execute import Execution
+
+        return Execution(
+            walk=self.walk,
+            observer=self.observer,
+            root=self.root,
+            run_id=self.run_id,
+            secrets=load_secrets(self.plan, pending, self.options.environ, self.root),
+            jobs=self.options.jobs,
+            keep_going=self.options.keep_going,
+            signals=signals,
+            results=self._results,
         )
-        secrets = load_secrets(self.plan, pending, self.options.environ, self.root)
+
+    def _execute(self, pending: tuple[Stage, ...]) -> Interrupted | None:
         from penstock.runner.signals import Noted
 
         with Noted() as noted:
             import anyio
 
-            from penstock.runner.execute import Execution
-
-            execution = Execution(
-                walk=walk,
-                observer=self.observer,
-                root=self.root,
-                run_id=self.run_id,
-                secrets=secrets,
-                jobs=self.options.jobs,
-                keep_going=self.options.keep_going,
-                signals=noted.numbers,
-                results=self._results,
-            )
+            execution = self._execution(pending, noted.numbers)
             try:
                 anyio.run(execution.run, pending)
             except Interrupted as stop:
                 return stop
         return None
 
-    def _judge(self, walk: Walk[T]) -> tuple[GateResult, ...]:
-        def fetch(stage: str, path: str) -> Exhibit | str:
-            outcome = walk.outcomes.get(stage)
-            if outcome is None or outcome.tree is None:
-                return f"stage {stage!r} has no result in this run"
-            try:
-                content = drive(self.executor.read(outcome.tree, path))
-            except InputError as error:
-                whole = next(part for part in outcome.parts if f"{path}/".startswith(f"{part.path}/"))
-                return Exhibit(path, b"", whole.digest, error.what)
-            return Exhibit(path, content, digest.of_bytes(content))
-
+    async def _judge(self) -> tuple[GateResult, ...]:
+        asked = {evidence for spec in self.plan.gates for evidence in spec.reads}
+        exhibits = {each: await self._exhibit(*each) for each in sorted(asked)}
         results = []
-        for result in policy.decide(self.plan, fetch):
+        for result in policy.decide(self.plan, exhibits):
             self.observer.gate_decided(result)
             results.append(result)
         return tuple(results)
 
-    def _publish(self, walk: Walk[T], report: RunReport) -> tuple[Publication, ...]:
+    async def _exhibit(self, stage: str, path: str) -> Exhibit | str:
+        outcome = self.walk.outcomes.get(stage)
+        if outcome is None or outcome.tree is None:
+            return f"stage {stage!r} has no result in this run"
+        try:
+            content = await self.executor.read(outcome.tree, path)
+        except InputError as error:
+            whole = next(part for part in outcome.parts if f"{path}/".startswith(f"{part.path}/"))
+            return Exhibit(path, b"", whole.digest, error.what)
+        return Exhibit(path, content, digest.of_bytes(content))
+
+    async def _publish(self, report: RunReport) -> tuple[Publication, ...]:
         if self.plan.archive is None:
             return ()
         blocked = self._blocked(report)
@@ -196,7 +232,7 @@ class Run(Record, Generic[T], frozen=False):
             publication = Publication(kind="archive", state=PublicationState.SKIPPED, sentence=blocked)
         else:
             try:
-                publication = self._archive(walk, report)
+                publication = await self._archive(report)
             except (CorruptError, StoreError) as error:
                 publication = Publication(kind="archive", state=PublicationState.FAILED, sentence=str(error))
         self.observer.published(publication)
@@ -211,16 +247,16 @@ class Run(Record, Generic[T], frozen=False):
                 return f"gate {gate.name!r} did not pass"
         return None
 
-    def _archive(self, walk: Walk[T], report: RunReport) -> Publication:
+    async def _archive(self, report: RunReport) -> Publication:
         spec = self.plan.archive
         assert spec is not None  # noqa: S101 - `_publish` asked
         trees = []
         for stage, path in spec.contents:
-            tree = walk.outcomes[stage].tree
+            tree = self.walk.outcomes[stage].tree
             assert tree is not None  # noqa: S101 - every stage is done
-            trees.append(drive(self.executor.select(tree, path)))
-        tree = drive(self.executor.merge(trees))
-        contents = archive.contents(report, drive(self.executor.parts(tree)))
+            trees.append(await self.executor.select(tree, path))
+        tree = await self.executor.merge(trees)
+        contents = archive.contents(report, await self.executor.parts(tree))
         target = f"{spec.path}/{contents.name}"
         known = self.history.intact(target)
         state, sentence = PublicationState.UNCHANGED, "the same as before"
@@ -228,7 +264,7 @@ class Run(Record, Generic[T], frozen=False):
             state, sentence = PublicationState.WRITTEN, f"{len(contents.parts)} outputs, run and manifest"
             staging = self.root / ".penstock" / "tmp" / f"archive-{self.run_id}"
             try:
-                drive(self.executor.export(tree, staging))
+                await self.executor.export(tree, staging)
                 known = archive.write(contents, staging, self.root / target)
             finally:
                 import shutil
@@ -244,7 +280,7 @@ class Run(Record, Generic[T], frozen=False):
             size_bytes=(self.root / target).stat().st_size,
         )
 
-    def _draft(self, commit: str | None, interrupted: Interrupted | None) -> RunReport:
+    def _draft(self, interrupted: Interrupted | None) -> RunReport:
         return RunReport(
             penstock=penstock.__version__,
             run_id=self.run_id,
@@ -252,7 +288,7 @@ class Run(Record, Generic[T], frozen=False):
             pipeline_file=self.plan.pipeline_file,
             plan=self.plan.digest,
             profile=self.plan.profile,
-            commit=commit,
+            commit=self._revision.answer() if self._revision else self.options.commit,
             executor=self.executor.name,
             started_at=self._started_at,
             wall_s=0.0,

@@ -25,7 +25,7 @@ def spec(name: str, metric: str, *, required: bool = True) -> GateSpec:
 def verdicts(*gates: GateSpec) -> list[tuple[str, str]]:
     plan = Plan(name="p", pipeline_file="p.yaml", profile=None, stages=(), gates=gates)
     exhibit = Exhibit("m.json", METRICS, of_bytes(METRICS))
-    return [(each.name, each.verdict.value) for each in decide(plan, lambda _stage, _path: exhibit)]
+    return [(each.name, each.verdict.value) for each in decide(plan, {("evaluate", "m.json"): exhibit})]
 
 
 def result(verdict: Verdict, *, required: bool = True) -> GateResult:
@@ -47,7 +47,7 @@ def test_an_advisory_gate_that_fails_stops_nothing() -> None:
 
 def test_a_gate_without_evidence_is_skipped_with_the_reason() -> None:
     plan = Plan(name="p", pipeline_file="p", profile=None, stages=(), gates=(spec("a", "good"),))
-    (skipped,) = decide(plan, lambda stage, _path: f"stage {stage!r} has no result")
+    (skipped,) = decide(plan, {("evaluate", "m.json"): "stage 'evaluate' has no result"})
     assert skipped.verdict is Verdict.SKIP
     assert skipped.sentence == "stage 'evaluate' has no result"
 
