@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable
 from fnmatch import translate as translate_name
 
-from penstock.cache.trees import file_kind, stays_inside
+from penstock.cache.members import file_kind, stays_inside
 from penstock.digest import DIRECTORY, EXECUTABLE, FILE, LINK
 from penstock.errors import InputError
 from penstock.record import Record, field

@@ -5,38 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from penstock import digest
 from penstock.cache.deposit import Deposit
 from penstock.cache.faults import not_written
+from penstock.cache.members import Inspect, demand_file, leads_out, show, stays_inside, walk
 from penstock.cache.store import Store
-from penstock.digest import CHUNK_BYTES, DIRECTORY, EXECUTABLE, FILE, LINK, PREFIX, Entry
+from penstock.digest import DIRECTORY, EXECUTABLE, FILE, LINK, PREFIX, Entry
 from penstock.errors import CorruptError, InputError
 from penstock.results import Part, PartKind
 
 _TRIES = 5
 _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
-
-Inspect = Callable[[str, Iterable[bytes]], None]
-"""Told a path and its content in chunks; raises to refuse it."""
-
-
-def stays_inside(path: bytes, target: bytes) -> bool:
-    """Whether a link at `path`, relative to a directory, leads to something in that directory.
-
-    Only leading `..` are followed: after a name they could climb out of wherever another link leads to.
-    """
-    if target.startswith(b"/") or not target:
-        return False
-    depth = path.count(b"/")
-    names = [name for name in target.split(b"/") if name not in (b"", b".")]
-    climbs = 0
-    while climbs < len(names) and names[climbs] == b"..":
-        climbs += 1
-    return climbs <= depth and b".." not in names[climbs:]
 
 
 def ingest(store: Store, at: Path, path: str, *, inspect: Inspect | None = None) -> tuple[Part, bytes | None]:
@@ -56,13 +39,13 @@ def ingest(store: Store, at: Path, path: str, *, inspect: Inspect | None = None)
     try:
         about = at.lstat()
         is_directory = stat.S_ISDIR(about.st_mode)
-        members = list(_walk(os.fsencode(at), path)) if is_directory else []
+        members = list(walk(os.fsencode(at), path)) if is_directory else []
     except OSError as error:
         raise InputError(f"output {path!r} cannot be read: {error.strerror}", path=path) from error
     if not is_directory:
-        _demand_file(about.st_mode, at, path)
+        demand_file(about.st_mode, at, path)
     if inspect is not None:
-        _show(inspect, at, path, members if is_directory else None)
+        show(inspect, at, path, members if is_directory else None)
     with store.deposit() as deposit:
         if not is_directory:
             name, size = deposit.add_file(at)
@@ -110,7 +93,7 @@ def subtree(part: Part, manifest: bytes, path: str) -> tuple[Part, bytes | None]
         if entry.path.startswith(below):
             shorter = entry._replace(path=entry.path[len(below) :])
             if entry.kind == LINK and not stays_inside(shorter.path, entry.value):
-                raise _leads_out(os.fsdecode(entry.path), entry.value, path, path)
+                raise leads_out(os.fsdecode(entry.path), entry.value, path, path)
             entries.append(shorter)
     if not entries:
         return None
@@ -213,88 +196,11 @@ def _single(entry: Entry, path: str) -> tuple[Part, bytes | None]:
     return Part(path=path, kind=kind, digest=name, size_bytes=entry.size, files=1), None
 
 
-def _walk(top: bytes, path: str) -> Iterator[Entry]:
-    """What stands below a directory, without digests: a file's value is empty."""
-    waiting = [b""]
-    while waiting:
-        prefix = waiting.pop()
-        empty = True
-        with os.scandir(top + b"/" + prefix) as found:
-            for item in found:
-                empty = False
-                name = prefix + item.name
-                if item.is_symlink():
-                    target = os.readlink(item.path)  # noqa: PTH115 - the path is bytes
-                    if not stays_inside(name, target):
-                        raise _leads_out(os.fsdecode(name), target, path, "output " + repr(path))
-                    yield Entry(LINK, 0, name, target)
-                elif item.is_dir():
-                    waiting.append(name + b"/")
-                else:
-                    mode = item.stat(follow_symlinks=False).st_mode
-                    _demand_file(mode, Path(os.fsdecode(item.path)), f"{path}/{os.fsdecode(name)}")
-                    yield Entry(EXECUTABLE if mode & stat.S_IXUSR else FILE, 0, name, b"")
-        if empty and prefix:
-            yield Entry(DIRECTORY, 0, prefix[:-1], b"")
-
-
 def _stored(deposit: Deposit, top: bytes, member: Entry) -> Entry:
     if member.kind not in (FILE, EXECUTABLE):
         return member
     name, size = deposit.add_file(top + b"/" + member.path)
     return member._replace(size=size, value=name[len(PREFIX) :].encode())
-
-
-def _demand_file(mode: int, at: Path, path: str) -> None:
-    if stat.S_ISREG(mode):
-        return
-    if stat.S_ISLNK(mode):
-        what, remedy = f"a link to {os.fspath(at.readlink())!r}", "write the file itself there"
-    else:
-        what, remedy = file_kind(mode), "an output is a file or a directory"
-    raise InputError(f"output {path!r} is {what}", path=path, notes=(remedy,))
-
-
-def file_kind(mode: int) -> str:
-    """What a file of this mode is called."""
-    tests = (
-        (stat.S_ISDIR, "a directory"),
-        (stat.S_ISLNK, "a symbolic link"),
-        (stat.S_ISFIFO, "a FIFO"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISBLK, "a block device"),
-        (stat.S_ISCHR, "a character device"),
-        (stat.S_ISREG, "a file"),
-    )
-    return next((name for test, name in tests if test(mode)), "of an unknown kind")
-
-
-def _leads_out(name: str, target: bytes, path: str, whole: str) -> InputError:
-    return InputError(
-        f"{whole}: the link {name!r} leads out of it, to {os.fsdecode(target)!r}",
-        path=path,
-        notes=("a link may only lead to something in the same directory, by a relative path",),
-    )
-
-
-def _show(inspect: Inspect, at: Path, path: str, members: list[Entry] | None) -> None:
-    if members is None:
-        inspect(path, _chunks(at))
-        return
-    inspect(path, (name + b"\n" for member in members for name in (member.path, member.value)))
-    for member in members:
-        if member.kind in (FILE, EXECUTABLE):
-            name = os.fsdecode(member.path)
-            inspect(f"{path}/{name}", _chunks(at / name))
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise InputError(f"output {os.fspath(path)!r} cannot be read: {error.strerror}") from error
 
 
 def _fresh(destination: Path, staging: Path | None) -> Path:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import digest
+from penstock.cache.members import stays_inside
 from penstock.cache.store import Store
-from penstock.cache.trees import build_tree, ingest, restore_tree, stays_inside, subtree
+from penstock.cache.trees import build_tree, ingest, restore_tree, subtree
 from penstock.digest import DIRECTORY, EXECUTABLE, FILE, LINK, Entry
 from penstock.errors import CorruptError, InputError, StoreError
 from penstock.results import PartKind
