@@ -12,7 +12,8 @@ from anyio import to_thread
 
 from penstock.cache.records import ResultRecord
 from penstock.cache.trees import ingest
-from penstock.errors import EXIT_TIMEOUT, ExecutorError, InputError
+from penstock.errors import ExecutorError, InputError
+from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Prepared
 from penstock.executors.hints import undeclared_inputs
@@ -129,25 +130,16 @@ class _Attempt:
         return Outcome(attempts=attempts, made_at=made_at, tree=tree, parts=parts)
 
     def _failure(self, ended: Ended, log: str) -> str | None:
-        if ended.timed_out:
-            return f"timed out after {self.stage.timeout_s:g} s"
-        if ended.exit_code == 0:
-            return None
-        signal = ended.exit_code - 128
-        what = f"exit code {ended.exit_code}"
-        if ended.exit_code > EXIT_TIMEOUT and 0 < signal < 65:  # noqa: PLR2004 - signals of Linux
-            what += f" (killed by signal {signal}{', perhaps for want of memory' if signal == 9 else ''})"  # noqa: PLR2004 - SIGKILL
-        declared = [part.path for part in self.request.parts]
-        missing = undeclared_inputs(log, self.executor.root, declared, dict(self.stage.variables))
-        hints = [
-            f"{path!r} is in the project, but no input of the stage: add it to its inputs" for path in missing
-        ]
-        return "\n  ".join((what, *hints))
+        missing: tuple[str, ...] = ()
+        if ended.exit_code and not ended.timed_out:
+            declared = [part.path for part in self.request.parts]
+            missing = undeclared_inputs(log, self.executor.root, declared, dict(self.stage.variables))
+        return problems.failure(self.stage, ended.exit_code, timed_out=ended.timed_out, undeclared=missing)
 
     def _meddled(self, workspace: Workspace) -> str | None:
         changed = workspace.changed_inputs()
         if changed:
-            return f"changed its input {changed[0]!r}; write to a declared output instead"
+            return problems.changed_input(changed[0])
         for located in self.request.tree:
             if not self.executor.unchanged(located):
                 return (
@@ -160,10 +152,7 @@ class _Attempt:
         places = {output.path: workspace.output(output.path) for output in self.stage.outputs}
         missing = [path for path, at in places.items() if not os.path.lexists(at)]
         if missing:
-            more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
-            there = workspace.written()
-            found = f"it wrote {', '.join(there[:5])}" if there else "it wrote nothing"
-            raise InputError(f"declared output {missing[0]!r} was not written{more}", notes=(found,))
+            raise problems.not_written(missing, workspace.written())
         parts = []
         inspect = self._inspect if self.request.secrets else None
         for path, at in places.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from penstock.executors.base import Emit
+from collections.abc import Callable
+
 from penstock.redact import Redactor
 
 HEAD_BYTES = 64 << 10
@@ -19,7 +20,7 @@ class Log:
         emit: Told everything, masked, as it comes.
     """
 
-    def __init__(self, redactor: Redactor, emit: Emit) -> None:
+    def __init__(self, redactor: Redactor, emit: Callable[[str], None]) -> None:
         import codecs
 
         self._stream = redactor.stream()
