@@ -13,7 +13,7 @@ from penstock.errors import UsageError
 from penstock.executors.local import LocalExecutor
 from penstock.observer import Observer
 from penstock.plan.compiled import Overlay, load_plan
-from penstock.plan.model import Plan
+from penstock.plan.model import EVENT_PROFILES, Plan
 from penstock.record import Record, replace
 
 DEFAULT_PIPELINE = Path("pipelines/default.yaml")
@@ -35,6 +35,11 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which pipeline, and what is laid over it."""
     add_file(parser)
     parser.add_argument("--profile", metavar="NAME", help="lay this profile of the file over it")
+    parser.add_argument(
+        "--event",
+        metavar="NAME",
+        help=f"lay the profile for this event over it, if the file has one: {', '.join(EVENT_PROFILES)}",
+    )
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
@@ -107,6 +112,7 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
         find_pipeline(options.pipeline),
         Overlay(
             profile=options.profile or os.environ.get("PENSTOCK_PROFILE") or None,
+            event=options.event or os.environ.get("PENSTOCK_EVENT") or None,
             sets=tuple(options.sets),
             environ=os.environ,
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.commands.project import add_pipeline, add_selection, open_project
@@ -34,6 +35,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--overwrite", action="store_true", help="replace files that stand where outputs must go"
     )
+    group.add_argument(
+        "--report", metavar="DIR", type=Path, help="write the report here too: run.json, summary.md, ..."
+    )
     group.add_argument("-v", "--verbose", action="store_true", help="show what stages print, as it comes")
     group.add_argument("-q", "--quiet", action="store_true", help="print the summary only")
 
@@ -57,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
             options=_options(options, project),
         ).report()
         folder = keep.write(report, project.root / keep.RUNS)
+        if options.report is not None:
+            keep.copy(report, options.report)
         observer.run_finished(report)
     finally:
         observer.close()

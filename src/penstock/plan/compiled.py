@@ -129,6 +129,7 @@ def _request(place: str, overlay: Overlay) -> str:
         _code(),
         place,
         overlay.profile,
+        overlay.event,
         overlay.sets,
         overlay.accelerator,
         sorted(item for item in overlay.environ.items() if item[0].startswith(_PARAM_PREFIX)),

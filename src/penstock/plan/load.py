@@ -49,6 +49,7 @@ def load(pipeline_path: Path, overlay: Overlay) -> Loaded:
     data = read_file(pipeline_path, name)
     document = parse_mapping(data, name)
     pipeline = _validated(document)
+    overlay = replace(overlay, profile=overlays.choose_profile(overlay, pipeline.profiles))
     root = find_root(pipeline_path, pipeline.root, document)
     reads = Reads(root)
     reads.content(pipeline_path.absolute(), data)

@@ -10,17 +10,28 @@ from collections.abc import Mapping
 
 from penstock.record import Record, field
 
+EVENT_PROFILES = {
+    "pull-request": ("pull-request",),
+    "main": ("main",),
+    "tag": ("tag", "release"),
+    "schedule": ("schedule",),
+    "manual": ("manual",),
+}
+"""What a CI system runs for → the profiles that may be meant; the first one that the file has is taken."""
+
 
 class Overlay(Record):
     """What is laid over a pipeline file from outside, weakest first: profile, `environ`, `sets`.
 
     Attributes:
+        event: What the run is for, one of `EVENT_PROFILES`; chooses a profile where none is named.
         sets: `train.epochs=3`, in the order of the command line.
         environ: Variables of which those called `PENSTOCK_PARAM_...` set parameters.
         accelerator: What stages that can use it run on; `cpu` for none.
     """
 
     profile: str | None = None
+    event: str | None = None
     sets: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     accelerator: str = "cpu"

@@ -6,11 +6,11 @@ Weakest first: parameter file or inline parameters, profile, `PENSTOCK_PARAM_tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from penstock.errors import PipelineError, UsageError
-from penstock.plan.model import Overlay, Setting
+from penstock.plan.model import EVENT_PROFILES, Overlay, Setting
 from penstock.plan.problems import Problems, listing, nearest, shown
 from penstock.plan.yaml_file import Document, Key, parse_value
 from penstock.record import Record, field, replace
@@ -28,6 +28,24 @@ class Merged(Record, frozen=False, kw_only=False):
 
     document: Document
     settings: dict[str, Setting] = field(default_factory=dict)
+
+
+def choose_profile(overlay: Overlay, profiles: Iterable[str]) -> str | None:
+    """The profile that is named, else the one that the file has for the event, if it has one.
+
+    Raises:
+        UsageError: There is no such event.
+    """
+    if overlay.event is not None and overlay.event not in EVENT_PROFILES:
+        raise UsageError(
+            f"there is no event {shown(overlay.event)}",
+            where="--event",
+            notes=(*nearest(overlay.event, EVENT_PROFILES), listing("events", EVENT_PROFILES)),
+        )
+    if overlay.profile is not None or overlay.event is None:
+        return overlay.profile
+    known = set(profiles)
+    return next((name for name in EVENT_PROFILES[overlay.event] if name in known), None)
 
 
 def merge_profile(document: Document, name: str, file: str) -> Merged:

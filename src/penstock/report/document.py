@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -71,15 +72,6 @@ def _value(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def write_json(report: RunReport, path: Path) -> None:
-    """Write `run.json`, whole or not at all.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    write_whole(path, encode(report))
-
-
 def write_whole(path: Path, data: bytes) -> None:
     """Write a report's file, whole or not at all, with the directories above it.
 
@@ -92,7 +84,8 @@ def write_whole(path: Path, data: bytes) -> None:
         unfinished.write_bytes(data)
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # where there is no directory, there is nothing unfinished
+            unfinished.unlink()
         raise StoreError(
             f"the report cannot be written: {error.strerror or error}",
             where=str(path),
@@ -107,7 +100,7 @@ def read_json(path: Path) -> RunReport:
         PipelineError: There is none, or it is no report of this version.
     """
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_refuse)
+        document = json.loads(path.read_bytes(), parse_constant=_refuse, parse_float=_finite)
     except OSError as error:
         raise PipelineError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
     except (ValueError, RecursionError) as error:
@@ -117,6 +110,13 @@ def read_json(path: Path) -> RunReport:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is out of range")
+    return number
 
 
 def from_document(document: Any, *, where: str = "run.json") -> RunReport:
@@ -162,9 +162,7 @@ def _build(kind: Any, value: Any, at: str) -> Any:
     if origin is tuple:
         return _tuple(arguments, value, at)
     if origin is Mapping:
-        if not isinstance(value, dict):
-            raise _Mismatch(at, value, "a mapping")
-        return value
+        return _mapping(arguments[1], value, at)
     if kind in _SCALARS:
         accepted, _, words = _SCALARS[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
@@ -176,6 +174,14 @@ def _build(kind: Any, value: Any, at: str) -> Any:
             raise _Mismatch(at, value, f"one of {', '.join(choices)}")
         return kind(value)
     return _record(kind, value, at)
+
+
+def _mapping(kind: Any, value: Any, at: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _Mismatch(at, value, "a mapping")
+    if kind is object:
+        return value
+    return {name: _build(kind, item, f"{at}.{name}") for name, item in value.items()}
 
 
 def _tuple(arguments: tuple[Any, ...], value: Any, at: str) -> tuple[Any, ...]:
@@ -237,7 +243,9 @@ def _describe(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         bounds = {} if arguments[-1] is ... else {"minItems": len(arguments), "maxItems": len(arguments)}
         return items | bounds
     if origin is Mapping:
-        return {"type": "object"}
+        if arguments[1] is object:
+            return {"type": "object"}
+        return {"type": "object", "additionalProperties": _describe(arguments[1], definitions)}
     if kind is NoneType:
         return {"type": "null"}
     if kind in _SCALARS:

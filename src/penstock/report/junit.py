@@ -6,27 +6,16 @@ Written by hand: the parser and writer of the standard library cost more than a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from penstock.errors import EXIT_GATE_INCONCLUSIVE
 from penstock.inert import one_line, printable
 from penstock.report import wording
-from penstock.report.document import write_whole
 from penstock.results import GateResult, RunReport, StageResult, StageState, Verdict
 
 # printable text may hold two characters that XML 1.0 cannot, not even as a reference
 _ENTITIES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\ufffe": "\ufffd", "\uffff": "\ufffd"}
 )
-
-
-def write(report: RunReport, path: Path) -> None:
-    """Write `junit.xml`, whole or not at all.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    write_whole(path, render(report).encode("utf-8"))
 
 
 def render(report: RunReport) -> str:

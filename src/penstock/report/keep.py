@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.ci import summary_path
 from penstock.errors import StoreError, UsageError
-from penstock.report import document, junit, markdown
+from penstock.report import document, junit, markdown, metrics
 from penstock.results import RunReport
 
 RUNS = Path(".penstock/runs")
@@ -16,8 +16,29 @@ LATEST = "latest"
 KEPT_RUNS = 100
 
 
+def files(report: RunReport) -> dict[str, bytes]:
+    """All files of a run's report by name; every place that a report is put to gets these."""
+    return {
+        "run.json": document.encode(report),
+        "summary.md": markdown.render(report).encode("utf-8", "replace"),
+        "junit.xml": junit.render(report).encode("utf-8"),
+        "metrics.txt": metrics.render(report).encode("utf-8"),
+        "exit-code": f"{report.exit_code}\n".encode(),
+    }
+
+
+def copy(report: RunReport, folder: Path) -> None:
+    """Write a run's report into a directory of the user's choice, `exit-code` last.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    for name, data in files(report).items():
+        document.write_whole(folder / name, data)
+
+
 def write(report: RunReport, runs: Path) -> Path:
-    """Write a run's `run.json`, `summary.md` and `junit.xml`; gives their folder.
+    """Write a run's report; gives its folder.
 
     Older runs than the last `KEPT_RUNS` are removed.
 
@@ -27,9 +48,7 @@ def write(report: RunReport, runs: Path) -> Path:
     folder = runs / report.run_id
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        document.write_json(report, folder / "run.json")
-        document.write_whole(folder / "summary.md", markdown.render(report).encode("utf-8", "replace"))
-        junit.write(report, folder / "junit.xml")
+        copy(report, folder)
         _point(runs, report.run_id)
         _prune(runs)
     except OSError as error:

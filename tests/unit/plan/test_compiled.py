@@ -32,7 +32,7 @@ gates:
   - {gate: schema, data: d}
   - {gate: threshold, metric: auc, min: 0.5, required: false}
 publish: {archive: {}}
-profiles: {p: {params: {n: 2}}}
+profiles: {p: {params: {n: 2}}, tag: {params: {n: 2}}}
 """
 
 
@@ -113,10 +113,11 @@ def test_each_overlay_has_its_own_plan(pipeline: Path, compilations: list[Path])
         Overlay(sets=("n=3",)),
         Overlay(environ={"PENSTOCK_PARAM_N": "4"}),
         Overlay(accelerator="cuda"),
+        Overlay(event="tag"),
     )
     found = [load_plan(pipeline, each)[1].params["n"] for each in (*overlays, *overlays)]
-    assert found == [1, 2, 3, 4, 1] * 2
-    assert len(compilations) == 5
+    assert found == [1, 2, 3, 4, 1, 2] * 2
+    assert len(compilations) == 6
 
 
 def test_other_variables_do_not_matter(pipeline: Path, compilations: list[Path]) -> None:

@@ -186,3 +186,34 @@ def test_a_wrong_parameter_file_is_named_with_its_own_line(root: Path, load_text
     (root / "params.yaml").write_text("a: 1\nb: .nan\n", encoding="utf-8")
     with pytest.raises(PipelineError, match=r"^params\.yaml:2: \.nan"):
         load_text("version: 1\nname: x\nparams: params.yaml\nstages: {a: {run: x}}\n")
+
+
+EVENTS = "version: 1\nname: x\nstages: {a: {run: x}}\nprofiles: {main: {}, release: {}, pull-request: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        ({"event": "pull-request"}, "pull-request"),
+        ({"event": "main"}, "main"),
+        ({"event": "tag"}, "release"),
+        ({"event": "schedule"}, None),
+        ({"event": "main", "profile": "release"}, "release"),
+        ({}, None),
+    ],
+)
+def test_an_event_chooses_the_profile_that_the_file_has_for_it(
+    load_text: Load, asked: dict[str, str], chosen: str | None
+) -> None:
+    assert load_text(EVENTS, **asked).plan.profile == chosen
+
+
+def test_for_a_tag_a_profile_of_that_name_comes_before_release(load_text: Load) -> None:
+    assert load_text(EVENTS.replace("main: {}", "tag: {}"), event="tag").plan.profile == "tag"
+
+
+@pytest.mark.parametrize("profile", [None, "main"])
+def test_an_unknown_event_is_refused_with_the_choices(load_text: Load, profile: str | None) -> None:
+    with pytest.raises(UsageError, match=r"there is no event 'push'\n(.*\n)*.*pull-request") as caught:
+        load_text(EVENTS, event="push", profile=profile)
+    assert caught.value.exit_code == 2
