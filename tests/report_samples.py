@@ -61,6 +61,7 @@ def stage(
         reason=reason,
         run=f"python -m churn.{name}",
         key=DIGEST,
+        environment={"platform": "linux-x86_64-glibc2.36", "python": "3.12.1"},
         inputs=(Part(f"src/churn/{name}.py", PartKind.FILE, DIGEST, 812, 1),),
         outputs=(Part(f"build/{name}", PartKind.DIRECTORY, DIGEST, 5 << 20, 3),) if done else (),
         attempts=attempts or ((attempt(),) if done else ()),

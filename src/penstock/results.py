@@ -119,6 +119,7 @@ class StageResult(Record):
 
     Attributes:
         key: Digest of everything that can change the outputs; absent if it was never known.
+        environment: What its environment resolved to, as it entered the key: platform, Python, image, ...
         needs: The stages whose outputs it reads.
         attempts: Of the run that made the outputs, also when they now come from the cache.
         made_at: When the outputs were made, ISO 8601 in UTC.
@@ -131,6 +132,7 @@ class StageResult(Record):
     run: str
     uses: str | None = None
     key: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     inputs: tuple[Part, ...] = ()
     outputs: tuple[Part, ...] = ()

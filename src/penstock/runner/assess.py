@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from penstock.cache.keys import Document, key_document, stage_key
@@ -41,12 +41,14 @@ class Standing(Record, Generic[T]):
     """Where a stage stands: what it would see, its key, and its result if there is one.
 
     Attributes:
+        identity: Of its environment, as it entered the key.
         hit: None if the stage must run.
     """
 
     stage: Stage
     tree: T
     parts: tuple[Part, ...]
+    identity: Mapping[str, str]
     document: Document
     key: str
     reason: Reason
@@ -65,6 +67,7 @@ def stage_result(
         uses=stage.uses,
         needs=stage.needs,
         key=standing.key if standing else None,
+        environment=standing.identity if standing else {},
         inputs=standing.parts if standing else (),
     )
 
@@ -100,7 +103,8 @@ class Walk(Record, Generic[T], frozen=False):
             trees.append(await self.executor.select(tree, item.path))
         tree = await self.executor.merge(trees)
         parts = await self.executor.parts(tree)
-        document = key_document(stage, parts, await self.executor.identity(stage))
+        identity = await self.executor.identity(stage)
+        document = key_document(stage, parts, identity)
         key = stage_key(document)
         hit = None
         if stage.cache and stage.name not in self.force:
@@ -112,7 +116,14 @@ class Walk(Record, Generic[T], frozen=False):
         else:
             reason = why(stage, key, document, self.history)
         standing = Standing(
-            stage=stage, tree=tree, parts=parts, document=document, key=key, reason=reason, hit=hit
+            stage=stage,
+            tree=tree,
+            parts=parts,
+            identity=identity,
+            document=document,
+            key=key,
+            reason=reason,
+            hit=hit,
         )
         self.inspected[stage.name] = standing, time.monotonic()
         return standing
