@@ -106,3 +106,33 @@ def _github_data(text: str) -> str:
 
 def _github_property(text: str) -> str:
     return _github_data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+class PullRequest(Record):
+    """A pull or merge request that a CI system runs for.
+
+    Attributes:
+        api: Address of the system's REST interface.
+        repository: `owner/name` on GitHub, the project's number on GitLab.
+    """
+
+    provider: str
+    api: str
+    repository: str
+    number: int
+
+
+def pull_request(environ: Mapping[str, str]) -> PullRequest | None:
+    """The pull or merge request that this job runs for, if it does."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        names = ("GITHUB_API_URL", "GITHUB_REPOSITORY")
+        number = environ.get("GITHUB_REF", "").removeprefix("refs/pull/").partition("/")[0]
+        provider = "github"
+    else:
+        names = ("CI_API_V4_URL", "CI_PROJECT_ID")
+        number = environ.get("CI_MERGE_REQUEST_IID", "")
+        provider = "gitlab"
+    api, repository = (environ.get(name, "") for name in names)
+    if not (api and repository and number.isascii() and number.isdecimal()):
+        return None
+    return PullRequest(provider=provider, api=api, repository=repository, number=int(number))

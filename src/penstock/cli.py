@@ -20,6 +20,7 @@ COMMANDS = {
     "init": "write a pipeline file for this repository",
     "doctor": "say what is here and what is missing, for which executor, and how to get it",
     "cache": "look at, check or shrink the store of results",
+    "comment": "put a run's summary on its pull or merge request, or update it there",
     "schema": "print the JSON schema of the pipeline file or of run.json",
     "version": "print the version",
 }
