@@ -31,6 +31,7 @@ class Outcome(Record, Generic[T]):
         parts: What `tree` holds, by declared path.
         made_at: ISO 8601, UTC.
         problem: Why there is no tree; absent if there is one.
+        reused: Whether an earlier run made it, and the executor found that out only when it was asked to run.
     """
 
     attempts: tuple[Attempt, ...]
@@ -39,6 +40,7 @@ class Outcome(Record, Generic[T]):
     parts: tuple[Part, ...] = ()
     problem: str | None = None
     timed_out: bool = False
+    reused: bool = False
 
 
 class Request(Record, Generic[T]):
@@ -50,6 +52,7 @@ class Request(Record, Generic[T]):
         run_id: The run that asks, kept with the result.
         secrets: Values of the secrets that the stage declared, by name.
         earlier: Attempts of this run that failed before this one.
+        reuse: Whether an earlier run's result may stand for this one, if the executor keeps results itself.
         emit: Where output goes while the stage runs.
         slot: To be held while the command runs, and not before or after: it bounds how many run at a time.
     """
@@ -61,6 +64,7 @@ class Request(Record, Generic[T]):
     run_id: str
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     earlier: tuple[Attempt, ...] = ()
+    reuse: bool = False
     emit: Emit = lambda _text: None
     slot: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
@@ -68,8 +72,8 @@ class Request(Record, Generic[T]):
 class Executor(Protocol[T]):
     """Runs stages over trees; one instance serves one run of a plan.
 
-    Methods that are not `run`, `flight` or `export` never wait for anything but the disk, so that a caller
-    without an event loop can drive them (`penstock.runner.drive`).
+    Where a run is not itself within an event loop (`Run.report`), methods that are not `run`, `flight` or
+    `session` must wait for nothing but the disk: they are driven without one (`runner.assess.drive`).
     """
 
     name: str

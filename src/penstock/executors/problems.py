@@ -47,3 +47,16 @@ def not_written(missing: Sequence[str], written: Sequence[str]) -> InputError:
     more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
     found = f"it wrote {', '.join(written[:_MOST_SHOWN])}" if written else "it wrote nothing"
     return InputError(f"declared output {missing[0]!r} was not written{more}", notes=(found,))
+
+
+def not_a_source(path: str, near: Sequence[str]) -> InputError:
+    """For an input that is not in the source, and that no stage writes.
+
+    Args:
+        near: A line that names the file which may have been meant (`hints.nearest_file`).
+    """
+    return InputError(
+        f"input {path!r} is produced by no stage and is not a file",
+        path=path,
+        notes=(*near, "declare it as an output of an earlier stage, or add the file"),
+    )

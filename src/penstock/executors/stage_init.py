@@ -29,9 +29,11 @@ def main(arguments: list[str]) -> int:
     parent, argv = int(arguments[0]), arguments[2:]
     # blocked and waited for, so that there is no moment at which one of them is lost
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
-    control = ctypes.CDLL(None, use_errno=True).prctl
-    if control(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) or control(_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0):
-        sys.stderr.write(f"penstock: prctl: {os.strerror(ctypes.get_errno())}\n")
+    try:
+        adopt_orphans()
+        _control(_SET_PDEATHSIG, int(signal.SIGTERM))
+    except OSError as error:
+        sys.stderr.write(f"penstock: prctl: {error.strerror}\n")
         return _CANNOT_START
     if os.getppid() != parent:  # it died before the kernel was asked to tell us
         return 128 + signal.SIGTERM
@@ -45,6 +47,21 @@ def main(arguments: list[str]) -> int:
     code = _wait(child)
     sweep()
     return code
+
+
+def adopt_orphans() -> None:
+    """Make every orphan below this process its child.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    _control(_SET_CHILD_SUBREAPER, 1)
+
+
+def _control(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _wait(child: int) -> int:

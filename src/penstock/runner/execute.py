@@ -18,6 +18,7 @@ from penstock.plan.model import Stage
 from penstock.record import Record, field, replace
 from penstock.results import Reason, StageResult, StageState
 from penstock.runner.assess import Standing, Walk, stage_result
+from penstock.runner.reasons import why_not
 from penstock.runner.signals import AWAITED
 
 T = TypeVar("T")
@@ -197,6 +198,7 @@ class Execution(Record, Generic[T], frozen=False):
             key=standing.key,
             run_id=self.run_id,
             secrets=secrets,
+            reuse=stage.cache and stage.name not in self.walk.force,
             emit=lambda text: self.observer.stage_output(stage.name, text),
             slot=lambda: self._slot(standing),
         )
@@ -207,6 +209,9 @@ class Execution(Record, Generic[T], frozen=False):
                 await self.walk.executor.export(outcome.tree, self.root)
                 self._succeeded(stage, outcome)
                 self.walk.history.set_last_key(stage.name, standing.key, self.run_id)
+                if outcome.reused:
+                    reason = why_not(stage, standing.key, outcome.made_at, self.walk.history)
+                    return stage_result(stage, StageState.CACHED, reason, standing), outcome
                 return stage_result(stage, StageState.RAN, standing.reason, standing), outcome
             if not left:
                 break
