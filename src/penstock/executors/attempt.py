@@ -15,17 +15,16 @@ from penstock.cache.trees import ingest
 from penstock.errors import ExecutorError, InputError
 from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
-from penstock.executors.environments import Prepared
 from penstock.executors.hints import undeclared_inputs
 from penstock.executors.log import Log
-from penstock.executors.process import Ended, run_process
-from penstock.executors.sandbox import detect
+from penstock.executors.process import Ended
 from penstock.executors.workspace import Workspace
 from penstock.plan.model import Stage
 from penstock.redact import Redactor
 from penstock.results import Attempt, Part
 
 if TYPE_CHECKING:
+    from penstock.executors.host import Ready
     from penstock.executors.local import LocalExecutor, LocalTree
 
 
@@ -51,15 +50,15 @@ class _Attempt:
 
     async def make(self) -> Outcome[LocalTree]:
         try:
-            prepared = await self.executor.environments.prepare(self.stage.environment, self._waiting)
+            ready = await self.executor.host.prepare(self.stage, self._waiting)
         except ExecutorError as error:
             if error.where is None:
                 error.where = f"stage {self.stage.name!r}"
             raise
-        workspace = await to_thread.run_sync(self._workspace)
+        workspace = await to_thread.run_sync(self._workspace, ready)
         try:
             async with self.request.slot():
-                ended = await self._process(workspace, prepared)
+                ended = await ready.run(workspace, self._secrets(), self.log.feed)
             log = self.log.close()
             return await to_thread.run_sync(self._keep, workspace, ended, log)
         finally:
@@ -70,23 +69,12 @@ class _Attempt:
         if self.executor.observer is not None:
             self.executor.observer.stage_waiting(self.stage.name, for_what)
 
-    def _workspace(self) -> Workspace:
+    def _workspace(self, ready: Ready) -> Workspace:
         bindings = [self.executor.bind(located) for located in self.request.tree]
-        work = self.executor.root / ".penstock" / "work"
-        return Workspace.make(work, self.stage, bindings, sandbox=detect(self.executor.sandbox).sandbox)
+        return ready.workspace(self.executor.root / ".penstock" / "work", bindings)
 
-    async def _process(self, workspace: Workspace, prepared: Prepared) -> Ended:
-        secrets = {name: os.fsdecode(value) for name, value in self.request.secrets.items()}
-        with workspace.command(["/bin/sh", "-euc", self.stage.run], prepared, secrets) as command:
-            return await run_process(
-                command.argv,
-                cwd=command.cwd,
-                env=command.env,
-                pass_fds=command.pass_fds,
-                timeout_s=self.stage.timeout_s,
-                on_output=self.log.feed,
-                leash=command.leash,
-            )
+    def _secrets(self) -> dict[str, str]:
+        return {name: os.fsdecode(value) for name, value in self.request.secrets.items()}
 
     def _keep(self, workspace: Workspace, ended: Ended, log: str) -> Outcome[LocalTree]:
         # from the first blob to the record that names it, gc must not come in between

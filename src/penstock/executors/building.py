@@ -120,8 +120,11 @@ def installed(home: Path | None) -> list[str]:
         return []
 
 
-def resolve(environments: Environments, path: Path, name: str, python: Interpreter) -> str:
+def resolve(environments: Environments, path: Path, name: str, python: Interpreter | None) -> str:
     """The requirements that a `uv.lock` or `pyproject.toml` comes to.
+
+    Args:
+        python: That they are for; absent if there is a lock file, which fits any.
 
     Raises:
         ExecutorError: `uv` cannot tell.
@@ -132,7 +135,7 @@ def resolve(environments: Environments, path: Path, name: str, python: Interpret
             where="environment.requirements",
             notes=("name a requirements file, a uv.lock or a pyproject.toml",),
         )
-    if path.with_name("uv.lock").is_file():
+    if python is None:
         argv = ["export", "--frozen", "--no-emit-workspace", "--no-header", "--no-annotate", "--quiet"]
         argv += ["--directory", str(path.parent)]
     else:

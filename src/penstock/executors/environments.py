@@ -15,6 +15,7 @@ from pathlib import Path
 
 from penstock import digest
 from penstock.executors.requirements import Requirements, read
+from penstock.executors.surroundings import SYSTEM_PATH
 from penstock.plan.model import Environment
 from penstock.record import Record, field, replace
 
@@ -29,12 +30,14 @@ class Prepared(Record, kw_only=False):
         read_only: What the environment needs of the file system, as absolute paths.
         variables: Of the process's environment.
         hidden: Directories that no stage must see, but for what is in `read_only`.
+        system_path: Searched for programs after `bin_dirs`.
     """
 
     bin_dirs: tuple[Path, ...] = ()
     read_only: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[Path, ...] = ()
+    system_path: str = SYSTEM_PATH
 
 
 class Interpreter(Record, kw_only=False):
@@ -193,10 +196,11 @@ class Environments(Record, frozen=False, kw_only=False):
             return read(path, name, name)
         from penstock.executors import building
 
-        python = self.interpreter(environment.python)
         lock = path.with_name("uv.lock")
         sources = [each for each in (path.with_name("pyproject.toml"), lock) if each.is_file()]
-        asked = [read(each, name, name) for each in sources] + ([] if lock in sources else [python.version])
+        # what a lock file comes to depends on no Python, so none has to be here for it
+        python = None if lock in sources else self.interpreter(environment.python)
+        asked = [read(each, name, name) for each in sources] + ([] if python is None else [python.version])
         kept = self.place / "resolved" / f"{digest.of_json(asked).removeprefix(digest.PREFIX)}.txt"
         with suppress(OSError):
             return kept.read_text("utf-8")

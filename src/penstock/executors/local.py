@@ -18,11 +18,13 @@ from penstock.cache import locks
 from penstock.cache.stat_index import Scan, StatIndex
 from penstock.cache.store import Store
 from penstock.errors import ConflictError, InputError, StoreError
+from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Environments
 from penstock.executors.hints import nearest_file
+from penstock.executors.host import Host, Native
 from penstock.observer import Observer
-from penstock.plan.model import Environment, Stage
+from penstock.plan.model import Stage
 from penstock.plan.paths import selects
 from penstock.record import Record, field
 from penstock.results import Part, PartKind
@@ -60,6 +62,7 @@ class LocalExecutor(Record, frozen=False):
         overwrite: Whether `export` replaces files that no run wrote.
         observer: Hears of waits and of large files that are read.
         sandbox: `auto`, `bubblewrap` or `none`; None asks `PENSTOCK_SANDBOX`.
+        runs_on: What runs the processes; this machine if absent.
     """
 
     root: Path
@@ -68,27 +71,23 @@ class LocalExecutor(Record, frozen=False):
     overwrite: bool = False
     observer: Observer | None = None
     sandbox: str | None = None
+    runs_on: Host | None = None
     name: str = "local"
     fresh: dict[tuple[str, str], Path] = field(default_factory=dict)
     """(path, digest) → where a stage of this run just wrote it, until it is moved to its place."""
     excluded: frozenset[str] = frozenset()
     """What stages write, as the last `source` said: no part of any source."""
-    _environments: Environments | None = None
-    _identities: dict[Environment, Mapping[str, str]] = field(default_factory=dict)
     _staging_lock: locks.Lock | None = None
 
     @property
-    def environments(self) -> Environments:
-        """The environments that stages run in."""
-        if self._environments is None:
-            self._environments = Environments(self.store.home, self.root)
-        return self._environments
+    def host(self) -> Host:
+        """What runs the processes of stages."""
+        if self.runs_on is None:
+            self.runs_on = Native(Environments(self.store.home, self.root), self.sandbox)
+        return self.runs_on
 
     async def identity(self, stage: Stage) -> Mapping[str, str]:
-        environment = stage.environment
-        if environment not in self._identities:
-            self._identities[environment] = self.environments.identity(environment)
-        return self._identities[environment]
+        return self.host.identity(stage)
 
     async def source(self, paths: Sequence[str], outputs: Sequence[str]) -> LocalTree:
         self.excluded = excluded = frozenset(outputs)
@@ -99,14 +98,7 @@ class LocalExecutor(Record, frozen=False):
                 self._keep_manifest(scan)
                 found.append(Located(scan.part, scan.masked, scan.members))
             elif not any(selects(path, output) for output in outputs):
-                raise InputError(
-                    f"input {path!r} is produced by no stage and is not a file",
-                    path=path,
-                    notes=(
-                        *nearest_file(self.root, path),
-                        "declare it as an output of an earlier stage, or add the file",
-                    ),
-                )
+                raise problems.not_a_source(path, nearest_file(self.root, path))
         return tuple(found)
 
     def _keep_manifest(self, scan: Scan) -> None:
@@ -201,6 +193,7 @@ class LocalExecutor(Record, frozen=False):
                 lock = locks.try_exclusive(state / "lock")
             with lock:
                 self.tidy()  # whoever had the lock may have been killed
+                self.host.tidy()
                 try:
                     with self.store.lease():  # gc leaves alone what this run made or found
                         yield

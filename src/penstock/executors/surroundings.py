@@ -37,6 +37,7 @@ def surroundings(
     variables: Mapping[str, str],
     secrets: Mapping[str, str],
     devices: bool = False,
+    system_path: str = SYSTEM_PATH,
 ) -> dict[str, str]:
     """The whole environment of a stage's process.
 
@@ -45,12 +46,13 @@ def surroundings(
         variables: Of the environment and of the stage; they win over what is fixed.
         secrets: By name; they win over all.
         devices: Whether the stage has an accelerator.
+        system_path: Searched for programs last.
     """
     passed = (*PASSED_ON, *PASSED_ON_DEVICES) if devices else PASSED_ON
     return {
         **{name: os.environ[name] for name in passed if name in os.environ},
         **FIXED,
-        "PATH": ":".join((*(str(path) for path in bin_dirs), SYSTEM_PATH)),
+        "PATH": ":".join((*(str(path) for path in bin_dirs), system_path)),
         "HOME": home,
         "TMPDIR": temporary,
         "PYTHONPYCACHEPREFIX": f"{temporary}/pycache",

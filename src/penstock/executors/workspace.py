@@ -65,13 +65,20 @@ class Workspace(Record, frozen=False, kw_only=False):
 
     @classmethod
     def make(
-        cls, work: Path, stage: Stage, bindings: Sequence[Binding], *, sandbox: Sandbox | None
+        cls,
+        work: Path,
+        stage: Stage,
+        bindings: Sequence[Binding],
+        *,
+        sandbox: Sandbox | None,
+        contained: bool = False,
     ) -> Workspace:
         """Put a stage's inputs, parameters and files into a new directory below `work`.
 
         Args:
             work: The project's `.penstock/work`.
             sandbox: Binds are made by it; without one, inputs are copied.
+            contained: Whether a container makes binds instead.
 
         Raises:
             InputError: An input has gone.
@@ -84,7 +91,8 @@ class Workspace(Record, frozen=False, kw_only=False):
             raise _refused(error, (), work) from error
         written = {path for path, _ in stage.files} | ({stage.params_file} if stage.params_file else set())
         reserved = frozenset(written | {output.path for output in stage.outputs})
-        layout = Layout(top=bench.new(stage.name), reserved=reserved, sandboxed=sandbox is not None)
+        binds = contained or sandbox is not None
+        layout = Layout(top=bench.new(stage.name), reserved=reserved, sandboxed=binds)
         workspace = cls(bench, temporary, work.parent.parent, stage, layout, sandbox)
         try:
             workspace._fill(bindings)
@@ -126,7 +134,7 @@ class Workspace(Record, frozen=False, kw_only=False):
                 *(str(os.getpid()), "--", *argv),
             ],
             cwd=str(self.layout.top),
-            env=self._environment(f"{temporary}/home", temporary, prepared, secrets),
+            env=self.environment(f"{temporary}/home", temporary, prepared, secrets),
             leash=Leash(sweeps=True),
         )
 
@@ -139,7 +147,7 @@ class Workspace(Record, frozen=False, kw_only=False):
             mounts=self.layout.mounts,
             read_only=[*(str(path) for path in prepared.read_only), *certificates()],
             hidden=[os.path.realpath(path) for path in (self.project, *prepared.hidden)],
-            variables=self._environment(sandboxes.HOME, sandboxes.TEMPORARY, prepared, secrets),
+            variables=self.environment(sandboxes.HOME, sandboxes.TEMPORARY, prepared, secrets),
             devices=self.stage.accelerator is not None,
         )
         # a file without a name: no limit on its length, and no secret on a command line
@@ -155,9 +163,10 @@ class Workspace(Record, frozen=False, kw_only=False):
             pass_fds=(descriptor,),
         )
 
-    def _environment(
+    def environment(
         self, home: str, temporary: str, prepared: Prepared, secrets: Mapping[str, str]
     ) -> dict[str, str]:
+        """The variables of the command's process."""
         return surroundings(
             bin_dirs=prepared.bin_dirs,
             home=home,
@@ -165,6 +174,7 @@ class Workspace(Record, frozen=False, kw_only=False):
             variables={**prepared.variables, **dict(self.stage.variables)},
             secrets=secrets,
             devices=self.stage.accelerator is not None,
+            system_path=prepared.system_path,
         )
 
     def changed_inputs(self) -> list[str]:
