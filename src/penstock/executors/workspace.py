@@ -112,7 +112,7 @@ class Workspace(Record, frozen=False, kw_only=False):
         for path, text in self.stage.files:
             self._write(path, text)
         if self.stage.params_file is not None:
-            self._write(self.stage.params_file, _yaml(self.stage.params))
+            self._write(self.stage.params_file, params_text(self.stage))
 
     def _write(self, path: str, text: str) -> None:
         target = self.layout.top / path
@@ -134,7 +134,7 @@ class Workspace(Record, frozen=False, kw_only=False):
                 *(str(os.getpid()), "--", *argv),
             ],
             cwd=str(self.layout.top),
-            env=self.environment(f"{temporary}/home", temporary, prepared, secrets),
+            env=self._environment(f"{temporary}/home", temporary, prepared, secrets),
             leash=Leash(sweeps=True),
         )
 
@@ -147,7 +147,7 @@ class Workspace(Record, frozen=False, kw_only=False):
             mounts=self.layout.mounts,
             read_only=[*(str(path) for path in prepared.read_only), *certificates()],
             hidden=[os.path.realpath(path) for path in (self.project, *prepared.hidden)],
-            variables=self.environment(sandboxes.HOME, sandboxes.TEMPORARY, prepared, secrets),
+            variables=self._environment(sandboxes.HOME, sandboxes.TEMPORARY, prepared, secrets),
             devices=self.stage.accelerator is not None,
         )
         # a file without a name: no limit on its length, and no secret on a command line
@@ -163,10 +163,9 @@ class Workspace(Record, frozen=False, kw_only=False):
             pass_fds=(descriptor,),
         )
 
-    def environment(
+    def _environment(
         self, home: str, temporary: str, prepared: Prepared, secrets: Mapping[str, str]
     ) -> dict[str, str]:
-        """The variables of the command's process."""
         return surroundings(
             bin_dirs=prepared.bin_dirs,
             home=home,
@@ -174,7 +173,6 @@ class Workspace(Record, frozen=False, kw_only=False):
             variables={**prepared.variables, **dict(self.stage.variables)},
             secrets=secrets,
             devices=self.stage.accelerator is not None,
-            system_path=prepared.system_path,
         )
 
     def changed_inputs(self) -> list[str]:
@@ -231,11 +229,12 @@ class Workspace(Record, frozen=False, kw_only=False):
         Bench.close(work)
 
 
-def _yaml(value: object) -> str:
+def params_text(stage: Stage) -> str:
+    """The file that a stage finds its parameters in, as YAML."""
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(value, Dumper=dumper, sort_keys=True, allow_unicode=True)
+    text: str = yaml.dump(stage.params, Dumper=dumper, sort_keys=True, allow_unicode=True)
     return text
 
 

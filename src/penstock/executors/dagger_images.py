@@ -1,0 +1,165 @@
+"""Containers that stages run in under Dagger: the image, the environment from the lock file, and the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import dagger
+from anyio import to_thread
+from dagger import dag
+
+from penstock.errors import ExecutorError
+from penstock.executors.container import ENVIRONMENT, image_of
+from penstock.executors.environments import Environments
+from penstock.executors.requirements import Requirements
+from penstock.plan.model import Accelerator, Environment, Stage
+from penstock.record import Record, field
+
+UV_IMAGE = "ghcr.io/astral-sh/uv:0.10.3"  # the one that the engine itself sets up modules of Python with
+_UV = "/penstock/uv"
+_CACHE = "/penstock/uv-cache"
+_PROJECT = "/penstock/project"
+_REQUIREMENTS = "/penstock/requirements.txt"
+_CONSTRAINTS = "/penstock/constraints.txt"
+_LAST_LINES = 12
+_INSTALL = f"""\
+{_UV} venv --quiet --no-project ${{1:+--python "$1"}} {ENVIRONMENT}
+{_UV} pip install --link-mode copy --compile-bytecode --no-progress --python {ENVIRONMENT}/bin/python \\
+  -r {_REQUIREMENTS} -c {_CONSTRAINTS}
+"""
+GPU_ENGINE = (
+    "docker run --detach --privileged --gpus all --env _EXPERIMENTAL_DAGGER_GPU_SUPPORT=true"
+    " registry.dagger.io/engine:v0.21.8-gpu"
+)
+_NO_GPU = "GPU support is not enabled"
+
+
+@contextmanager
+def asking(what: str, where: str | None = None) -> Iterator[None]:
+    """Make one error of Penstock's of whatever the engine may answer.
+
+    Args:
+        what: What could not be done, if it answers so.
+
+    Raises:
+        ExecutorError: It did.
+    """
+    try:
+        yield
+    except dagger.ExecError as error:
+        lines = [line for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
+        raise ExecutorError(what, where=where, notes=tuple(lines[-_LAST_LINES:])) from error
+    except dagger.QueryError as error:
+        raise _refused(str(error).split(" [traceparent:")[0], what, where) from error
+    except dagger.DaggerError as error:
+        raise ExecutorError(
+            f"{what}: the engine cannot be reached", where=where, notes=(str(error).splitlines()[0],)
+        ) from error
+
+
+def _refused(answer: str, what: str, where: str | None) -> ExecutorError:
+    if _NO_GPU in answer:
+        return ExecutorError(
+            "the stage asks for a GPU, and this Dagger engine was started without GPU support",
+            where=where,
+            notes=(
+                f"start one with it: {GPU_ENGINE}",
+                "or run on the CPU: --accelerator cpu",
+            ),
+        )
+    return ExecutorError(what, where=where, notes=tuple(answer.splitlines()[:_LAST_LINES]))
+
+
+class Images(Record, frozen=False):
+    """The containers of a plan's stages, each made once.
+
+    Args:
+        source: The pipeline's root, for packages that lie there.
+        root: Where its requirements files are on this disk.
+    """
+
+    source: dagger.Directory
+    root: Path
+    _references: dict[str, str] = field(default_factory=dict)
+    _ready: dict[tuple[str, Environment], dagger.Container] = field(default_factory=dict)
+    _locks: dict[object, anyio.Lock] = field(default_factory=dict)
+    _environments: Environments | None = None
+    _platform: str = ""
+
+    async def identity(self, stage: Stage) -> Mapping[str, str]:
+        """The image by digest, and what is installed in it.
+
+        Raises:
+            ExecutorError: The image cannot be had.
+            PipelineError: The requirements are not determined.
+        """
+        if not self._platform:
+            with asking("the Dagger engine does not answer"):
+                self._platform = await dag.default_platform()
+        known = {"platform": self._platform, "image": await self._reference(image_of(stage))}
+        environment = stage.environment
+        if environment.python:
+            known["python"] = environment.python
+        if environment.requirements or environment.extra_requirements:
+            known["requirements"] = (await self._requirements(environment)).digest
+        return known
+
+    async def _reference(self, image: str) -> str:
+        async with self._lock(image):
+            if image not in self._references:
+                with asking(f"image {image!r} cannot be had"):
+                    self._references[image] = await dag.container().from_(image).image_ref()
+            return self._references[image]
+
+    def _lock(self, what: object) -> anyio.Lock:
+        return self._locks.setdefault(what, anyio.Lock())
+
+    async def _requirements(self, environment: Environment) -> Requirements:
+        if self._environments is None:
+            self._environments = Environments(self.root / ".penstock" / "home", self.root)
+        # a lock file of uv's own is turned into requirements by a program
+        return await to_thread.run_sync(self._environments.requirements, environment)
+
+    async def container(self, stage: Stage) -> dagger.Container:
+        """The container that a stage's command runs in, with its environment installed.
+
+        Raises:
+            ExecutorError: The image cannot be had, or the environment not be built.
+        """
+        reference = await self._reference(image_of(stage))
+        key = (reference, stage.environment)
+        async with self._lock(key):
+            if key not in self._ready:
+                base = dag.container().from_(reference).with_user("root")
+                if stage.environment.declared:
+                    base = await self._installed(base, stage.environment)
+                self._ready[key] = base
+        return _with_gpus(self._ready[key], stage.accelerator)
+
+    async def _installed(self, base: dagger.Container, environment: Environment) -> dagger.Container:
+        wanted = await self._requirements(environment)
+        named = environment.requirements or environment.python or "tools"
+        root = str(self.root)
+        text = "\n".join((*(line.replace(root, _PROJECT) for line in wanted.installable), ""))
+        container = (
+            base.with_mounted_file(_UV, dag.container().from_(UV_IMAGE).file("/uv"))
+            .with_mounted_cache(_CACHE, dag.cache_volume("penstock-uv"))
+            .with_env_variable("UV_CACHE_DIR", _CACHE)
+            .with_new_file(_REQUIREMENTS, text)
+            .with_new_file(_CONSTRAINTS, "\n".join((*wanted.constraints, "")))
+        )
+        if _PROJECT in text:  # packages of the project's own, by --find-links
+            container = container.with_mounted_directory(_PROJECT, self.source)
+        container = container.with_exec(["/bin/sh", "-euc", _INSTALL, "install", environment.python or ""])
+        with asking(f"the environment for {named!r} cannot be built", "uv"):
+            container = await container.sync()
+        return container.without_mount(_UV).without_mount(_CACHE).without_env_variable("UV_CACHE_DIR")
+
+
+def _with_gpus(container: dagger.Container, accelerator: Accelerator | None) -> dagger.Container:
+    if accelerator is None:
+        return container
+    return container.experimental_with_gpu([str(number) for number in range(accelerator.gpus)])

@@ -1,0 +1,96 @@
+"""Trees under Dagger: what a path holds by digest, and how the engine can be asked for it.
+
+The identity of an exec's output *directory* is how it was made, that of a *file* is its content. So what a
+stage wrote is handed on as files, and a directory as an archive of itself: when a stage ran anew and wrote what
+it had written before, what reads it does not run again. Sources are content-addressed by the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagger
+from dagger import dag
+
+from penstock.executors.container import DEFAULT_PYTHON
+from penstock.record import Record
+from penstock.results import Part, PartKind
+
+RUNTIME_IMAGE = f"python:{DEFAULT_PYTHON}-slim"
+"""Brings the Python that `in_container` runs by, in a container of whatever image."""
+LIBRARY = "/penstock/lib"
+INPUTS = "/penstock/inputs"
+
+_SPECIAL = re.compile(r"([\\*?\[\]!#])")
+
+
+class Held(Record, kw_only=True):
+    """A part, and how the engine can be asked for it.
+
+    Attributes:
+        manifest: Of a directory.
+        real: Of a source: its path below the root, links resolved.
+        members: Of a source that is a pattern: the files that it selects.
+        masked: Of a source: what lies below it and no stage may see.
+        made: Of an output: its directory or file.
+        archive: Of an output that is a directory: the same as one file.
+    """
+
+    part: Part
+    manifest: bytes | None = None
+    real: str = ""
+    members: tuple[str, ...] | None = None
+    masked: tuple[str, ...] = ()
+    made: dagger.Directory | dagger.File | None = None
+    archive: dagger.File | None = None
+
+
+DaggerTree = tuple[Held, ...]
+
+
+def held_source(path: str, seen: Mapping[str, Any]) -> Held:
+    """A source, as `survey` saw it."""
+    members, manifest = seen["members"], seen["manifest"]
+    return Held(
+        part=part_of(path, seen),
+        manifest=manifest.encode("latin-1") if manifest is not None else None,
+        real=seen["real"],
+        members=tuple(members) if members is not None else None,
+        masked=tuple(seen["masked"]),
+    )
+
+
+def part_of(path: str, seen: Mapping[str, Any]) -> Part:
+    """A part of JSON values."""
+    return Part(path, PartKind(seen["kind"]), seen["digest"], seen["size_bytes"], seen["files"])
+
+
+def sources(root: dagger.Directory, tree: Iterable[Held]) -> dagger.Directory:
+    """A directory with the sources of a tree and nothing else, at their paths."""
+    include: list[str] = []
+    exclude: list[str] = []
+    linked: list[Held] = []
+    for held in tree:
+        if held.made is not None:
+            continue
+        if held.members is not None:
+            include += held.members
+        elif held.real == held.part.path:
+            include.append(held.part.path)
+            exclude += held.masked
+        else:
+            linked.append(held)
+    found = root.filter(include=literal(include), exclude=literal(exclude)) if include else dag.directory()
+    for held in linked:
+        if held.part.kind is PartKind.DIRECTORY:
+            found = found.with_directory(held.part.path, root.directory(held.real))
+        else:
+            found = found.with_file(held.part.path, root.file(held.real))
+    return found
+
+
+def literal(paths: Iterable[str]) -> list[str]:
+    """Patterns of the engine that select these paths, whatever characters they hold."""
+    return [_SPECIAL.sub(r"\\\1", path) for path in paths]
