@@ -18,7 +18,7 @@ from penstock.commands.project import DEFAULT_PIPELINE
 from penstock.errors import InputError, PenstockError, PipelineError, UsageError
 from penstock.plan.model import Overlay, Plan
 from penstock.plan.problems import PipelineErrors
-from penstock.scaffold import repository
+from penstock.scaffold import ci_files, repository
 from penstock.scaffold.draft import Draft
 from penstock.scaffold.render import printable
 from penstock.scaffold.settle import Complaint, settle
@@ -36,6 +36,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"the file to write (default: {DEFAULT_PIPELINE} in the project)",
     )
+    parser.add_argument(
+        "--ci",
+        metavar="NAMES",
+        type=ci_files.systems,
+        default=(),
+        help="write files for these CI systems: "
+        + ", ".join(ci_files.SYSTEMS)
+        + "; a pipeline file that is there is kept",
+    )
     parser.add_argument("--force", action="store_true", help="replace the file if it is there")
 
 
@@ -43,13 +52,51 @@ def run(options: argparse.Namespace) -> int:
     """Look at the repository and write a pipeline file for it."""
     root = repository.project_directory(Path.cwd())
     target: Path = (options.output or root / DEFAULT_PIPELINE).absolute()
-    _refuse_existing(target, force=options.force)
+    if options.ci:
+        _refuse_existing_ci(root, options.ci, force=options.force)
+        if not os.path.lexists(target):
+            _write_pipeline(root, target, force=False)
+            sys.stdout.write("\n")
+        return _write_ci(root, options.ci)
+    return _write_pipeline(root, target, force=options.force)
+
+
+def _refuse_existing_ci(root: Path, systems: Sequence[str], *, force: bool) -> None:
+    for system in systems:
+        path = root / ci_files.SYSTEMS[system][0]
+        if path.is_dir() or (os.path.lexists(path) and not force):
+            text = ci_files.render(system, ci_files.reference(), ci_files.main_branch(root))
+            raise UsageError(
+                "is there already",
+                where=_short(path),
+                notes=(
+                    "replace it with `--force`, or add to it what would have been written:",
+                    "",
+                    *text.splitlines(),
+                ),
+            )
+
+
+def _write_ci(root: Path, systems: Sequence[str]) -> int:
+    """Write the files of CI systems, each whole or not at all, and say what they refer to."""
+    reference, branch = ci_files.reference(), ci_files.main_branch(root)
+    for system in systems:
+        path = root / ci_files.SYSTEMS[system][0]
+        with _directory(path) as candidate:
+            _write(ci_files.render(system, reference, branch), path, candidate, force=True)
+        sys.stdout.write(f"wrote {_short(path)}\n")
+    sys.stdout.write(f"  they run Penstock {reference.name}: {reference.reason}\n")
+    return 0
+
+
+def _write_pipeline(root: Path, target: Path, *, force: bool) -> int:
+    _refuse_existing(target, force=force)
     found = repository.look(root)
     draft = propose(found)
     draft.root = _root_key(root, target)
     with _directory(target) as candidate:
         text = settle(draft, _Judge(root, candidate).complaints)
-        _write(text, target, candidate, force=options.force)
+        _write(text, target, candidate, force=force)
     sys.stdout.write(_summary(draft, target, text, taken=_taken(draft, root)))
     return 0
 

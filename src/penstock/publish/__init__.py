@@ -1,1 +1,1 @@
-"""What leaves the pipeline once its gates passed."""
+"""What leaves the pipeline: what its gates let through, and the word about it."""
