@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "run the pipeline: what changed, and what follows from it",
     "plan": "show the stages with their keys, and which of them would run",
     "explain": "say why a stage ran, or why it did not have to",
+    "verify": "compare two runs: the same, or where they part first and why",
     "init": "write a pipeline file for this repository",
     "doctor": "say what is here and what is missing, for which executor, and how to get it",
     "cache": "look at, check or shrink the store of results",

@@ -33,7 +33,8 @@ def compare(
         manifests: Where the manifests of both documents' directories are looked up; a directory whose
             manifests are not both known is named as a whole.
     """
-    changes = list(_input_changes(_mapping(before.get("inputs")), _mapping(after.get("inputs")), manifests))
+    inputs = _mapping(before.get("inputs")), _mapping(after.get("inputs"))
+    changes = list(part_changes("input", *inputs, manifests))
     order = [*_WHAT, *sorted({*before, *after} - {"inputs", *_WHAT})]
     for field in order:
         old, new = before.get(field), after.get(field)
@@ -48,23 +49,30 @@ def compare(
     return tuple(changes)
 
 
-def _input_changes(
-    before: Mapping[str, object], after: Mapping[str, object], manifests: Manifests
+def part_changes(
+    what: str, before: Mapping[str, object], after: Mapping[str, object], manifests: Manifests
 ) -> Iterator[Change]:
+    """What differs between two sets of parts, each path → (kind, digest), down to single files.
+
+    Args:
+        what: What a change of these is called.
+    """
     for path in sorted({*before, *after}):
-        (was_kind, was), (now_kind, now) = _input(before.get(path)), _input(after.get(path))
+        (was_kind, was), (now_kind, now) = _part(before.get(path)), _part(after.get(path))
         if (was_kind, was) == (now_kind, now):
             continue
         files = None
         if was_kind == now_kind == "directory" and was and now:
-            files = _file_changes(path, manifests(was), manifests(now))
+            files = _file_changes(what, path, manifests(was), manifests(now))
         if files:
             yield from files
+        elif was_kind and now_kind and was_kind != now_kind:
+            yield Change(what=what, name=path, before=f"{was} ({was_kind})", after=f"{now} ({now_kind})")
         else:
-            yield Change(what="input", name=path, before=was, after=now)
+            yield Change(what=what, name=path, before=was, after=now)
 
 
-def _file_changes(path: str, before: bytes | None, after: bytes | None) -> list[Change]:
+def _file_changes(what: str, path: str, before: bytes | None, after: bytes | None) -> list[Change]:
     if before is None or after is None:
         return []
     was = {entry.path: entry for entry in digest.decode_manifest(before)}
@@ -76,7 +84,7 @@ def _file_changes(path: str, before: bytes | None, after: bytes | None) -> list[
         old, new = was.get(name), now.get(name)
         if old != new:
             shown = (prefix + name).decode("utf-8", "backslashreplace")
-            changes.append(Change(what="input", name=shown, before=_entry(old), after=_entry(new)))
+            changes.append(Change(what=what, name=shown, before=_entry(old), after=_entry(new)))
     return changes
 
 
@@ -89,8 +97,8 @@ def _entry(entry: digest.Entry | None) -> str | None:
     return f"{text} (executable)" if entry.kind == digest.EXECUTABLE else text
 
 
-def _input(value: object) -> tuple[str | None, str | None]:
-    if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 - kind and digest
+def _part(value: object) -> tuple[str | None, str | None]:
+    if isinstance(value, list | tuple) and len(value) == 2:  # noqa: PLR2004 - kind and digest
         return str(value[0]), str(value[1])
     return None, None
 

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.commands import executors
 from penstock.commands.project import add_pipeline, add_selection, open_project
 from penstock.errors import UsageError
+from penstock.executors.local import LocalExecutor
 from penstock.observer import Observer
 from penstock.report import keep
 from penstock.report.console import PlainObserver, summary
@@ -51,7 +53,9 @@ def run(options: argparse.Namespace) -> int:
     observer = _observer(options)
     try:
         project = open_project(options, observer)
-        project.executor.tidy()
+        executors.Choice.of(options).demand_accelerator()
+        if isinstance(project.executor, LocalExecutor):
+            project.executor.tidy()
         report = Run(
             plan=project.plan,
             executor=project.executor,
@@ -60,9 +64,9 @@ def run(options: argparse.Namespace) -> int:
             root=project.root,
             options=_options(options, project),
         ).report()
-        folder = keep.write(report, project.root / keep.RUNS)
+        folder = keep.write(report, project.root / keep.RUNS, project.history.manifest)
         if options.report is not None:
-            keep.copy(report, options.report)
+            keep.copy(report, options.report, project.history.manifest)
         observer.run_finished(report)
     finally:
         observer.close()

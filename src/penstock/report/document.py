@@ -243,9 +243,9 @@ def _describe(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         bounds = {} if arguments[-1] is ... else {"minItems": len(arguments), "maxItems": len(arguments)}
         return items | bounds
     if origin is Mapping:
-        if arguments[1] is object:
-            return {"type": "object"}
-        return {"type": "object", "additionalProperties": _describe(arguments[1], definitions)}
+        values = arguments[1]
+        known = {} if values is object else {"additionalProperties": _describe(values, definitions)}
+        return {"type": "object"} | known
     if kind is NoneType:
         return {"type": "null"}
     if kind in _SCALARS:

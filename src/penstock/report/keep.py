@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.ci import summary_path
 from penstock.errors import StoreError, UsageError
-from penstock.report import document, junit, markdown, metrics
+from penstock.report import document, junit, markdown, members, metrics
 from penstock.results import RunReport
 
 RUNS = Path(".penstock/runs")
@@ -16,10 +16,16 @@ LATEST = "latest"
 KEPT_RUNS = 100
 
 
-def files(report: RunReport) -> dict[str, bytes]:
-    """All files of a run's report by name; every place that a report is put to gets these."""
+def files(report: RunReport, manifests: members.Manifests = members.unknown) -> dict[str, bytes]:
+    """All files of a run's report by name; every place that a report is put to gets these.
+
+    Args:
+        manifests: Where the manifests of the run's directories are looked up.
+    """
+    listing = members.encode(report, manifests)
     return {
         "run.json": document.encode(report),
+        **({members.NAME: listing} if listing else {}),
         "summary.md": markdown.render(report).encode("utf-8", "replace"),
         "junit.xml": junit.render(report).encode("utf-8"),
         "metrics.txt": metrics.render(report).encode("utf-8"),
@@ -27,17 +33,17 @@ def files(report: RunReport) -> dict[str, bytes]:
     }
 
 
-def copy(report: RunReport, folder: Path) -> None:
+def copy(report: RunReport, folder: Path, manifests: members.Manifests = members.unknown) -> None:
     """Write a run's report into a directory of the user's choice, `exit-code` last.
 
     Raises:
         StoreError: It cannot be written.
     """
-    for name, data in files(report).items():
+    for name, data in files(report, manifests).items():
         document.write_whole(folder / name, data)
 
 
-def write(report: RunReport, runs: Path) -> Path:
+def write(report: RunReport, runs: Path, manifests: members.Manifests = members.unknown) -> Path:
     """Write a run's report; gives its folder.
 
     Older runs than the last `KEPT_RUNS` are removed.
@@ -48,7 +54,7 @@ def write(report: RunReport, runs: Path) -> Path:
     folder = runs / report.run_id
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        copy(report, folder)
+        copy(report, folder, manifests)
         _point(runs, report.run_id)
         _prune(runs)
     except OSError as error:
@@ -61,10 +67,20 @@ def write(report: RunReport, runs: Path) -> Path:
 
 
 def read(runs: Path, run: str) -> RunReport:
-    """The report of a run, by its id, a beginning of it that fits only one, or `latest`.
+    """The report of a run, named as for `find`.
 
     Raises:
-        UsageError: There is no such run, or its report cannot be read.
+        UsageError: There is no such run.
+        PipelineError: Its report cannot be read.
+    """
+    return document.read_json(find(runs, run) / "run.json")
+
+
+def find(runs: Path, run: str) -> Path:
+    """The folder of a run, by its id, a beginning of it that fits only one, or `latest`.
+
+    Raises:
+        UsageError: There is no such run.
     """
     known = (
         sorted(path.name for path in runs.iterdir() if path.is_dir() and not path.is_symlink())
@@ -81,7 +97,7 @@ def read(runs: Path, run: str) -> RunReport:
             where=str(runs),
             notes=(f"the last runs are {', '.join(known[-3:])}" if known else "run `penstock run` first",),
         )
-    return document.read_json(runs / fits[0] / "run.json")
+    return runs / fits[0]
 
 
 def append_job_summary(report: RunReport, environ: Mapping[str, str]) -> None:
