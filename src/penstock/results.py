@@ -114,12 +114,25 @@ class Reason(Record):
     changes: tuple[Change, ...] = ()
 
 
+class Accelerator(Record):
+    """The hardware that a stage was to have: `cuda` with an image and a number of GPUs.
+
+    Attributes:
+        image: Instead of the environment's, for executors that run stages in containers.
+    """
+
+    kind: str
+    image: str | None = None
+    gpus: int = 1
+
+
 class StageResult(Record):
     """One stage of a run.
 
     Attributes:
         key: Digest of everything that can change the outputs; absent if it was never known.
         environment: What its environment resolved to, as it entered the key: platform, Python, image, ...
+        accelerator: What was asked for (`--accelerator`); absent for processors.
         needs: The stages whose outputs it reads.
         attempts: Of the run that made the outputs, also when they now come from the cache.
         made_at: When the outputs were made, ISO 8601 in UTC.
@@ -133,6 +146,7 @@ class StageResult(Record):
     uses: str | None = None
     key: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    accelerator: Accelerator | None = None
     needs: tuple[str, ...] = ()
     inputs: tuple[Part, ...] = ()
     outputs: tuple[Part, ...] = ()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from penstock.cache.history import LocalHistory
 from penstock.cache.stat_index import StatIndex
 from penstock.cache.store import Store, default_home
+from penstock.commands import executors
 from penstock.errors import UsageError
-from penstock.executors.local import LocalExecutor
+from penstock.executors.base import Executor
+from penstock.executors.opening import Opening
 from penstock.observer import Observer
 from penstock.plan.compiled import Overlay, load_plan
 from penstock.plan.model import EVENT_PROFILES, Plan
@@ -48,6 +51,7 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
         dest="sets",
         help="set a parameter, such as train.epochs=3; may be given again",
     )
+    executors.add(parser)
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +102,7 @@ class Project(Record):
     store: Store
     index: StatIndex
     history: LocalHistory
-    executor: LocalExecutor
+    executor: Executor[Any]
 
 
 def open_project(options: argparse.Namespace, observer: Observer | None = None) -> Project:
@@ -108,24 +112,25 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
         PipelineError: The pipeline file is wrong.
         StoreError: The store cannot be used.
     """
-    root, plan = load_plan(
-        find_pipeline(options.pipeline),
-        Overlay(
-            profile=options.profile or os.environ.get("PENSTOCK_PROFILE") or None,
-            event=options.event or os.environ.get("PENSTOCK_EVENT") or None,
-            sets=tuple(options.sets),
-            environ=os.environ,
-        ),
+    choice = executors.Choice.of(options)
+    overlay = Overlay(
+        profile=options.profile or os.environ.get("PENSTOCK_PROFILE") or None,
+        event=options.event or os.environ.get("PENSTOCK_EVENT") or None,
+        sets=tuple(options.sets),
+        environ=os.environ,
     )
+    root, plan = load_plan(find_pipeline(options.pipeline), choice.accelerated(overlay))
     plan = _seen_from_here(plan, root)
     store = Store(default_home(os.environ))
     index = StatIndex(root, root / STATE / "state.sqlite", plan.ignore)
-    executor = LocalExecutor(
-        root=root,
-        store=store,
-        index=index,
-        overwrite=getattr(options, "overwrite", False),
-        observer=observer,
+    executor = choice.open(
+        Opening(
+            root=root,
+            store=store,
+            index=index,
+            overwrite=getattr(options, "overwrite", False),
+            observer=observer,
+        )
     )
     return Project(
         root=root, plan=plan, store=store, index=index, history=LocalHistory(store, index), executor=executor

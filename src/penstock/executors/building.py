@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,7 +143,7 @@ def resolve(environments: Environments, path: Path, name: str, python: Interpret
         argv += ["--no-annotate", "--quiet", str(path)]
     ended = _ask([find_uv(), *argv], environments.home, cwd=path.parent if path.parent.is_dir() else None)
     if ended.returncode:
-        raise _failed(f"{name!r} cannot be turned into requirements", ended.stderr.splitlines())
+        raise failed(f"{name!r} cannot be turned into requirements", ended.stderr.splitlines())
     return ended.stdout
 
 
@@ -155,6 +155,24 @@ async def build(
     Raises:
         ExecutorError: It cannot be built.
     """
+    async with alone(place, on_wait):
+        if not environments.is_ready(place):
+            on_wait(f"installing its environment, {named(environment)}")
+            await _build(environments, environment, place)
+
+
+def named(environment: Environment) -> str:
+    """What an environment is called in messages."""
+    return environment.requirements or environment.python or "tools"
+
+
+@asynccontextmanager
+async def alone(place: Path, on_wait: Callable[[str], None]) -> AsyncIterator[None]:
+    """Held while an environment is built: of several processes one builds, and the others wait.
+
+    Raises:
+        StoreError: Nothing can be written there.
+    """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -162,11 +180,7 @@ async def build(
         raise _unwritable(error, place) from error
     try:
         await _locked(lock, on_wait)
-        if not environments.is_ready(place):
-            on_wait(
-                f"installing its environment, {environment.requirements or environment.python or 'tools'}"
-            )
-            await _build(environments, environment, place)
+        yield
     finally:
         os.close(lock)
 
@@ -186,7 +200,7 @@ async def _locked(lock: int, on_wait: Callable[[str], None]) -> None:
 async def _build(environments: Environments, environment: Environment, place: Path) -> None:
     python = environments.interpreter(environment.python)
     wanted = environments.requirements(environment)
-    named = environment.requirements or "environment"
+    name = environment.requirements or "environment"
     # what a build that was killed has left; whoever has the lock may remove it
     remove_tree(place)
     _begin(place, wanted)
@@ -194,13 +208,13 @@ async def _build(environments: Environments, environment: Environment, place: Pa
     cwd = (environments.root / (environment.requirements or "")).parent
     home = environments.home
     argv = [uv, "venv", "--quiet", "--no-project", "--relocatable", "--python", python.executable, str(venv)]
-    await _uv(argv, cwd, home, named)
+    await _uv(argv, cwd, home, name)
     if wanted.lines:
         # copied, never linked: a stage that changes a file must not change it for everybody
         argv = [uv, "pip", "install", "--link-mode", "copy", "--compile-bytecode", "--no-progress"]
         argv += ["--python", str(venv / "bin" / "python"), "-r", str(place / "requirements.txt")]
         argv += ["-c", str(place / "constraints.txt")] if wanted.constraints else []
-        await _uv(argv, cwd, home, named)
+        await _uv(argv, cwd, home, name)
     _finish(environments, environment, place, python)
 
 
@@ -247,14 +261,15 @@ def vanished(place: Path) -> ExecutorError:
 
 async def _uv(argv: Sequence[str], cwd: Path, home: Path, named: str) -> None:
     said = bytearray()
-    ended = await run_process(argv, cwd=cwd, env=_surroundings(home), timeout_s=None, on_output=said.extend)
+    ended = await run_process(argv, cwd=cwd, env=uv_variables(home), timeout_s=None, on_output=said.extend)
     if ended.exit_code:
-        raise _failed(
+        raise failed(
             f"the environment for {named!r} cannot be built", said.decode("utf-8", "replace").splitlines()
         )
 
 
-def _failed(what: str, said: Iterable[str]) -> ExecutorError:
+def failed(what: str, said: Iterable[str]) -> ExecutorError:
+    """For a `uv` that failed: its last lines, and what to do."""
     lines = [line for line in said if line.strip() and not line.startswith("Using Python ")][-_LAST_LINES:]
     offline = any(sign in line for line in lines for sign in _OFFLINE)
     remedy = (
@@ -275,14 +290,14 @@ def _ask(argv: Sequence[str], home: Path | None, cwd: Path | None = None) -> sub
             errors="replace",
             check=False,
             cwd=cwd or "/",
-            env=_surroundings(home),
+            env=uv_variables(home),
         )
     except OSError as error:
         raise ExecutorError(f"it does not run: {error.strerror or error}", where=argv[0]) from error
 
 
-def _surroundings(home: Path | None) -> dict[str, str]:
-    """The caller's own variables: indexes, proxies and caches are set there."""
+def uv_variables(home: Path | None) -> dict[str, str]:
+    """What `uv` is started with: the caller's own variables, as indexes, proxies and caches are set there."""
     variables = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
     variables["UV_PYTHON_DOWNLOADS"] = "never"
     variables["UV_NO_PROGRESS"] = "1"

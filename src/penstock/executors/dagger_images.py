@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,12 @@ from anyio import to_thread
 from dagger import dag
 
 from penstock.errors import ExecutorError
-from penstock.executors.container import ENVIRONMENT, image_of
+from penstock.executors.container import ENVIRONMENT, RUNTIME_IMAGE, image_of
 from penstock.executors.environments import Environments
 from penstock.executors.requirements import Requirements
-from penstock.plan.model import Accelerator, Environment, Stage
+from penstock.plan.model import Environment, Stage
 from penstock.record import Record, field
+from penstock.results import Accelerator
 
 UV_IMAGE = "ghcr.io/astral-sh/uv:0.10.3"  # the one that the engine itself sets up modules of Python with
 _UV = "/penstock/uv"
@@ -163,3 +165,19 @@ def _with_gpus(container: dagger.Container, accelerator: Accelerator | None) -> 
     if accelerator is None:
         return container
     return container.experimental_with_gpu([str(number) for number in range(accelerator.gpus)])
+
+
+async def has_gpu() -> bool:
+    """Whether the engine gives a container a GPU; asked anew every time."""
+    container = (
+        dag.container()
+        .from_(RUNTIME_IMAGE)
+        .experimental_with_gpu(["0"])
+        .with_env_variable("ASKED_AT", str(time.time()))
+        .with_exec(["/bin/sh", "-c", "nvidia-smi --list-gpus >&2"])
+    )
+    try:
+        await container.sync()
+    except dagger.QueryError:
+        return False
+    return True

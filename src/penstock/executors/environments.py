@@ -15,7 +15,6 @@ from pathlib import Path
 
 from penstock import digest
 from penstock.executors.requirements import Requirements, read
-from penstock.executors.surroundings import SYSTEM_PATH
 from penstock.plan.model import Environment
 from penstock.record import Record, field, replace
 
@@ -30,14 +29,12 @@ class Prepared(Record, kw_only=False):
         read_only: What the environment needs of the file system, as absolute paths.
         variables: Of the process's environment.
         hidden: Directories that no stage must see, but for what is in `read_only`.
-        system_path: Searched for programs after `bin_dirs`.
     """
 
     bin_dirs: tuple[Path, ...] = ()
     read_only: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[Path, ...] = ()
-    system_path: str = SYSTEM_PATH
 
 
 class Interpreter(Record, kw_only=False):

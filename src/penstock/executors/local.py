@@ -23,6 +23,7 @@ from penstock.executors.base import Outcome, Request
 from penstock.executors.environments import Environments
 from penstock.executors.hints import nearest_file
 from penstock.executors.host import Host, Native
+from penstock.executors.opening import Opening
 from penstock.observer import Observer
 from penstock.plan.model import Stage
 from penstock.plan.paths import selects
@@ -52,6 +53,24 @@ class Located(Record, kw_only=False):
 
 
 LocalTree = tuple[Located, ...]
+
+
+def open_executor(opening: Opening) -> LocalExecutor:
+    """The executor of a project."""
+    return LocalExecutor(
+        root=opening.root,
+        store=opening.store,
+        index=opening.index,
+        overwrite=opening.overwrite,
+        observer=opening.observer,
+    )
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU for stages."""
+    import shutil
+
+    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
 class LocalExecutor(Record, frozen=False):

@@ -25,7 +25,7 @@ _SHOWN = frozenset(
     {"bin", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "sys", "usr"}
 )
 """Where the machine's programs and their settings are; data of people and services lie elsewhere."""
-_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
 """What root keeps: enough for files of other users, too little to change a mount."""
 
 # The greeting (see `process.Leash`) sees to it that the command never starts once Penstock is dead, for
@@ -182,7 +182,7 @@ def _base(*, devices: bool) -> list[str]:
     options = ["--unshare-pid", "--unshare-ipc", "--as-pid-1", "--die-with-parent", "--clearenv"]
     if os.geteuid() == 0:
         options += ["--cap-drop", "ALL"]
-        options += [part for name in _CAPABILITIES for part in ("--cap-add", f"CAP_{name}")]
+        options += [part for name in CAPABILITIES for part in ("--cap-add", f"CAP_{name}")]
     options += _machine()
     options += ["--proc", "/proc"]
     return options + (["--dev-bind", "/dev", "/dev"] if devices else ["--dev", "/dev"])

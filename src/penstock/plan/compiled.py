@@ -18,7 +18,6 @@ from typing import Any
 import penstock
 from penstock import digest
 from penstock.plan.model import (
-    Accelerator,
     Archive,
     Environment,
     GateSpec,
@@ -32,6 +31,7 @@ from penstock.plan.model import (
 )
 from penstock.plan.reads import unchanged
 from penstock.record import asdict
+from penstock.results import Accelerator
 
 __all__ = ["Overlay", "decode_plan", "encode_plan", "load_plan", "plan_digest"]
 
@@ -132,6 +132,7 @@ def _request(place: str, overlay: Overlay) -> str:
         overlay.event,
         overlay.sets,
         overlay.accelerator,
+        overlay.accelerator_required,
         sorted(item for item in overlay.environ.items() if item[0].startswith(_PARAM_PREFIX)),
     ]
     return digest.of_json(asked).removeprefix(digest.PREFIX)

@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.plan import recipes
 from penstock.plan.graph import Declared, Node
-from penstock.plan.model import Accelerator, Environment, Output, Overlay, Stage
+from penstock.plan.model import Environment, Output, Overlay, Stage
 from penstock.plan.overlay import Params
 from penstock.plan.paths import is_pattern, matches, overlap
 from penstock.plan.problems import Problems, listing, nearest, shown
@@ -21,6 +21,7 @@ from penstock.plan.schema import (
 )
 from penstock.plan.yaml_file import Document
 from penstock.record import Record
+from penstock.results import Accelerator
 
 AnyStage = RunStage | LintStage | PytestStage | ValidateStage
 
@@ -54,7 +55,8 @@ class Drafting(Record, frozen=False):
         """A draft of every stage, in the order of the file."""
         made = [self._draft(name, stage) for name, stage in self.pipeline.stages.items()]
         wanted = self.overlay.accelerator
-        if wanted != "cpu" and not any(draft and draft.stage.accelerator for draft in made):
+        must = wanted != "cpu" and self.overlay.accelerator_required
+        if must and not any(draft and draft.stage.accelerator for draft in made):
             self.problems.add(
                 self.document.file,
                 self.document.line("stages"),

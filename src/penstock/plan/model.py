@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.record import Record, field
+from penstock.results import Accelerator
 
 EVENT_PROFILES = {
     "pull-request": ("pull-request",),
@@ -28,6 +29,7 @@ class Overlay(Record):
         sets: `train.epochs=3`, in the order of the command line.
         environ: Variables of which those called `PENSTOCK_PARAM_...` set parameters.
         accelerator: What stages that can use it run on; `cpu` for none.
+        accelerator_required: Whether it is an error that no stage can use it.
     """
 
     profile: str | None = None
@@ -35,6 +37,7 @@ class Overlay(Record):
     sets: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     accelerator: str = "cpu"
+    accelerator_required: bool = True
 
 
 class Environment(Record):
@@ -57,14 +60,6 @@ class Environment(Record):
     def declared(self) -> bool:
         """Whether anything must be installed at all."""
         return bool(self.python or self.requirements or self.extra_requirements)
-
-
-class Accelerator(Record):
-    """The hardware that was chosen for a stage: `cuda` with an image and a number of GPUs."""
-
-    kind: str
-    image: str | None = None
-    gpus: int = 1
 
 
 class Output(Record, kw_only=False):

@@ -68,6 +68,7 @@ def stage_result(
         needs=stage.needs,
         key=standing.key if standing else None,
         environment=standing.identity if standing else {},
+        accelerator=stage.accelerator,
         inputs=standing.parts if standing else (),
     )
 

@@ -7,9 +7,9 @@ import pytest
 from penstock.cache.compare import compare
 from penstock.cache.keys import NOT_IN_KEY, REPLACED, key_document, stage_key
 from penstock.digest import DIRECTORY, FILE, Entry, encode_manifest, of_bytes
-from penstock.plan.model import Accelerator, Environment, Output, Produced, Stage
+from penstock.plan.model import Environment, Output, Produced, Stage
 from penstock.record import fields, replace
-from penstock.results import Change, Part, PartKind
+from penstock.results import Accelerator, Change, Part, PartKind
 
 STAGE = Stage(
     name="train",

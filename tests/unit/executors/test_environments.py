@@ -317,7 +317,7 @@ def test_settings_of_pip_reach_uv_unless_uv_has_its_own(monkeypatch: pytest.Monk
     monkeypatch.setenv("VIRTUAL_ENV", "/penstocks/own")
     for name in ("HOME", "XDG_CACHE_HOME", "UV_CACHE_DIR", "UV_DEFAULT_INDEX"):
         monkeypatch.delenv(name, raising=False)
-    variables = building._surroundings(Path("/store"))
+    variables = building.uv_variables(Path("/store"))
     assert variables["UV_DEFAULT_INDEX"] == "https://mirror/simple"
     assert variables["UV_FIND_LINKS"] == "/own"
     assert variables["UV_CACHE_DIR"] == "/store/uv-cache"

@@ -13,7 +13,7 @@ from penstock.errors import ExecutorError, UsageError
 from penstock.executors import sandbox
 from penstock.executors.environments import Prepared
 from penstock.executors.sandbox import Mount, Sandbox, View
-from penstock.plan.model import Accelerator
+from penstock.results import Accelerator
 from stage_samples import Bench, found
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from penstock.errors import PipelineError
 from penstock.plan.load import Loaded, load
-from penstock.plan.model import Accelerator, Archive, Overlay, Secret
+from penstock.plan.model import Archive, Overlay, Secret
 from penstock.plan.problems import PipelineErrors
+from penstock.results import Accelerator
 
 Load = Callable[..., Loaded]
 
