@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from penstock.cache.compare import Manifests, compare, part_changes
 from penstock.errors import PipelineError
-from penstock.record import Record, replace
+from penstock.record import Record, asdict, replace
 from penstock.results import (
     Change,
     GateResult,
@@ -218,9 +218,14 @@ def _causes(mine: StageResult, theirs: StageResult, manifests: Manifests) -> Ite
     yield from part_changes("input", _parts(mine.inputs), _parts(theirs.inputs), manifests)
     yield from compare({"run": mine.run}, {"run": theirs.run}, _no_manifest)
     if mine.key is not None and theirs.key is not None:  # or one of them never looked at its environment
-        yield from compare(
-            {"environment": mine.environment}, {"environment": theirs.environment}, _no_manifest
-        )
+        yield from compare(_surroundings(mine), _surroundings(theirs), _no_manifest)
+
+
+def _surroundings(stage: StageResult) -> dict[str, object]:
+    return {
+        "environment": stage.environment,
+        "accelerator": asdict(stage.accelerator) if stage.accelerator else None,
+    }
 
 
 def _unexplained(mine: StageResult, theirs: StageResult, version: str, other_version: str) -> str:

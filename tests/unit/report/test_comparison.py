@@ -13,6 +13,7 @@ from penstock.report.comparison import Comparison, compare_runs
 from penstock.report.comparison_text import Side, render
 from penstock.report.style import Style, columns_of
 from penstock.results import (
+    Accelerator,
     Attempt,
     Change,
     Evidence,
@@ -108,6 +109,10 @@ MUTATIONS: dict[tuple[type[Record], str], tuple[str, Callable[[], RunReport]]] =
     (StageResult, "uses"): (PLAN, lambda: with_stage(uses="lint")),
     (StageResult, "key"): (NOTED, lambda: with_stage(key=OTHER)),
     (StageResult, "environment"): (NOTED, lambda: with_stage(environment={"platform": "x"})),
+    (StageResult, "accelerator"): (NOTED, lambda: with_stage(accelerator=Accelerator(kind="cuda"))),
+    (Accelerator, "kind"): (NOTED, lambda: with_stage(accelerator=Accelerator(kind="x"))),
+    (Accelerator, "image"): (NOTED, lambda: with_stage(accelerator=Accelerator(kind="cuda", image="x"))),
+    (Accelerator, "gpus"): (NOTED, lambda: with_stage(accelerator=Accelerator(kind="cuda", gpus=2))),
     (StageResult, "needs"): (PLAN, lambda: with_stage(needs=("x",))),
     (StageResult, "inputs"): (NOTED, lambda: with_stage(inputs=())),
     (StageResult, "outputs"): (PARTS, lambda: with_stage(outputs=())),
