@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,9 +68,30 @@ def test_both_tools_are_heard_whatever_the_first_says(
 def test_pytest_writes_a_report_and_takes_arguments_as_they_are(load_text: Load) -> None:
     stage = expand(load_text, "{uses: pytest, inputs: [t], args: ['-k', 'not slow; rm -rf /']}")
     assert stage.outputs == (Output("build/penstock/s.junit.xml", "junit"),)
-    assert stage.run.endswith(" -k 'not slow; rm -rf /'\n")
+    assert stage.run.splitlines()[0].endswith(" -k 'not slow; rm -rf /'")
     assert "--junitxml=build/penstock/s.junit.xml" in stage.run
     assert "pytest==" in stage.environment.extra_requirements
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("pass", 0), ("assert False", 1)])
+def test_the_report_of_tests_does_not_say_when_or_where_they_ran(
+    tmp_path: Path, load_text: Load, outcome: str, code: int
+) -> None:
+    stage = expand(load_text, "{uses: pytest, inputs: [t], args: ['-p', 'no:xdist']}")
+    reports = []
+    for name, pause in (("one", 0.0), ("two", 0.05)):
+        root = tmp_path / name
+        (root / "t").mkdir(parents=True)
+        test = f"import os, time\ndef test_it():\n    time.sleep(float(os.environ['PAUSE']))\n    {outcome}\n"
+        (root / "t" / "test_it.py").write_text(test)
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        made = subprocess.run(
+            ["/bin/sh", "-euc", stage.run], cwd=root, env={"PATH": path, "PAUSE": str(pause)}, check=False
+        )
+        assert made.returncode == code
+        reports.append((root / "build/penstock/s.junit.xml").read_bytes())
+    assert b'<testcase classname="t.test_it" name="test_it" time="' in reports[0]
+    assert (reports[0] == reports[1]) is (code == 0)  # what failed is no result, and is left as it was
 
 
 def test_validation_has_its_own_tools_and_not_the_lock_of_the_pipeline(root: Path, load_text: Load) -> None:
