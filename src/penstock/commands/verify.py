@@ -20,6 +20,7 @@ from penstock.report.style import style_of
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Which two runs, and how exactly."""
+    parser.epilog = "It ends with 0 if the runs are the same, with 1 if they part."
     add_file(parser)
     for name, words in (
         ("a", "a run: a run.json, a folder that holds one, a run's id or `latest`"),
