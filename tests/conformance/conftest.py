@@ -32,6 +32,7 @@ class Bench:
     root: Path
     make: Callable[[Plan, Path], tuple[Executor[object], History]]
     read: Callable[[str], bytes | None]
+    adapt: Callable[[Plan], Plan] = lambda plan: plan
     observer: SilentObserver = field(default_factory=SilentObserver)
 
     def write(self, files: Mapping[str, str]) -> None:
@@ -44,15 +45,20 @@ class Bench:
         if pipeline is not None:
             self.write({"pipeline.yaml": pipeline})
         _, plan = load_plan(self.root / "pipeline.yaml", Overlay(environ={}))
-        executor, history = self.make(plan, self.root)
         self.observer = SilentObserver()
+        chosen = Options(selection=select(plan, only=only), **options)  # type: ignore[arg-type] # checked where used
+        return self.perform(plan, chosen)
+
+    def perform(self, plan: Plan, options: Options) -> RunReport:
+        plan = self.adapt(plan)
+        executor, history = self.make(plan, self.root)
         return Run(
             plan=plan,
             executor=executor,
             history=history,
             observer=self.observer,
             root=self.root,
-            options=Options(selection=select(plan, only=only), **options),  # type: ignore[arg-type] # checked where used
+            options=options,
         ).report()
 
 
@@ -66,14 +72,24 @@ def stage(report: RunReport, name: str) -> StageResult:
     return next(each for each in report.stages if each.name == name)
 
 
-EXECUTORS = ("memory", "bubblewrap", "plain")
+EXECUTORS = ("memory", "bubblewrap", "plain", "docker", pytest.param("dagger", marks=pytest.mark.dagger))
 
 
 @pytest.fixture(params=EXECUTORS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     root = tmp_path / "project"
     root.mkdir()
-    return _memory(root) if request.param == "memory" else _local(root, tmp_path / "home", request.param)
+    if request.param == "dagger":
+        from conformance.dagger_bench import dagger_bench
+
+        return dagger_bench(root)
+    if request.param == "memory":
+        return _memory(root)
+    if request.param == "docker":
+        from conformance.docker_bench import docker_bench
+
+        return docker_bench(root, tmp_path / "home")
+    return _local(root, tmp_path / "home", request.param)
 
 
 def _memory(root: Path) -> Bench:

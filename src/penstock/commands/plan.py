@@ -10,6 +10,7 @@ from typing import TypeVar
 from penstock.commands.project import Project, add_pipeline, add_selection, open_project
 from penstock.plan.model import Plan
 from penstock.record import replace
+from penstock.report import outline
 from penstock.report.wording import why
 from penstock.results import Reason, StageState
 from penstock.runner.assess import Assessment, Walk, assess, drive, stage_result
@@ -103,20 +104,15 @@ def _table(project: Project, assessment: Assessment[T], selection: Selection, *,
     plan = project.plan
     rows = _rows(plan, assessment, selection)
     width = max(len(row[0]) for row in rows)
-    lines = [f"{plan.name} ({plan.pipeline_file}), plan {plan.digest[7:19]}", ""]
+    lines = [outline.headline(plan), ""]
     for stage, (name, state, key, remark) in zip(plan.stages, rows, strict=True):
         lines.append(f"  {name:<{width}}  {state:<7}  {key[7:19]:<12}  {remark}")
         if verbose:
             indent = " " * (width + 4)
-            lines.append(f"{indent}run      " + stage.run.strip().replace("\n", f"\n{indent}         "))
-            inputs = (*stage.sources, *(f"{item.path} (from {item.stage})" for item in stage.produced))
-            lines.extend(f"{indent}reads    {path}" for path in inputs)
-            lines.extend(f"{indent}writes   {output.path}" for output in stage.outputs)
+            lines.extend(f"{indent}{line}" for line in outline.stage_lines(stage))
     if plan.gates:
         lines.append("")
-    for gate in plan.gates:
-        required = "required" if gate.required else "advisory"
-        lines.append(f"  gate {gate.name}  ({gate.gate}, {required})")
+    lines.extend(f"  {line}" for line in outline.gate_lines(plan))
     running = len([row for row in rows if row[1] == "runs"])
     maybe = len([row for row in rows if row[1] == "depends"])
     lines += ["", _conclusion(running, maybe), ""]

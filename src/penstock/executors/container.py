@@ -5,6 +5,8 @@ from __future__ import annotations
 from penstock.plan.model import Stage
 
 DEFAULT_PYTHON = "3.12"
+RUNTIME_IMAGE = f"python:{DEFAULT_PYTHON}-slim"
+"""For what Penstock itself does in containers."""
 WORK = "/penstock/work"
 """The workspace; the same path as in the sandbox of the embedded executor."""
 ENVIRONMENT = "/penstock/env"

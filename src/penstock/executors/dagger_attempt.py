@@ -17,9 +17,9 @@ from penstock.errors import EXIT_TIMEOUT
 from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
 from penstock.executors.carried import LAUNCH, RUNTIME, STAGE
-from penstock.executors.container import ENVIRONMENT, WORK
+from penstock.executors.container import ENVIRONMENT, RUNTIME_IMAGE, WORK
 from penstock.executors.dagger_images import asking
-from penstock.executors.dagger_tree import INPUTS, LIBRARY, RUNTIME_IMAGE, DaggerTree, Held, part_of, sources
+from penstock.executors.dagger_tree import INPUTS, LIBRARY, DaggerTree, Held, part_of, sources
 from penstock.executors.hints import undeclared_inputs
 from penstock.executors.in_container import ATTEMPT, RUN, TIMEOUT, TRY
 from penstock.executors.surroundings import FIXED
@@ -178,7 +178,9 @@ class DaggerAttempt:
             log=found["log"],
             problem=Redactor(self.request.secrets).mask_text(problem) if problem else None,
         )
-        tree = tuple(_held(executed, each) for each in found["outputs"]) if problem is None else None
+        tree = None
+        if problem is None:
+            tree = tuple(self.executor.noted(_held(executed, each)) for each in found["outputs"])
         return Outcome(
             attempts=(*self.request.earlier, attempt),
             made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(found["made_at"])),

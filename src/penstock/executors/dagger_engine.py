@@ -23,8 +23,9 @@ from penstock.errors import InputError
 from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
 from penstock.executors.carried import LAUNCH, STAGE, SURVEY, carried
+from penstock.executors.container import RUNTIME_IMAGE
 from penstock.executors.dagger_images import Images, asking
-from penstock.executors.dagger_tree import INPUTS, LIBRARY, RUNTIME_IMAGE, DaggerTree, Held, held_source
+from penstock.executors.dagger_tree import INPUTS, LIBRARY, DaggerTree, Held, held_source
 from penstock.executors.hints import nearest_file
 from penstock.plan.model import Plan, Stage
 from penstock.plan.paths import selects
@@ -48,6 +49,7 @@ class DaggerExecutor(Record, frozen=False):
     Attributes:
         placed: What stages have made, by path: `export` to the root puts it here, and writes nothing.
         tries: How often a key's command has failed, as far as is known.
+        manifests: Of every directory that this run has seen, by digest.
     """
 
     plan: Plan
@@ -57,6 +59,7 @@ class DaggerExecutor(Record, frozen=False):
     name: str = "dagger"
     placed: dict[str, Held] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
+    manifests: dict[str, bytes] = field(default_factory=dict)
     _images: Images | None = None
     _surveyed: dict[str, Any] | None = None
     _names: Path | None = None
@@ -85,8 +88,14 @@ class DaggerExecutor(Record, frozen=False):
             if "error" in seen:
                 what, at, notes = seen["error"]
                 raise InputError(what, path=at, notes=tuple(notes))
-            found.append(held_source(path, seen))
+            found.append(self.noted(held_source(path, seen)))
         return tuple(found)
+
+    def noted(self, held: Held) -> Held:
+        """The same, its manifest remembered."""
+        if held.manifest is not None:
+            self.manifests[held.part.digest] = held.manifest
+        return held
 
     async def _survey(self, outputs: Sequence[str]) -> dict[str, Any]:
         """What every source of the plan holds; found out once, and where the source lies."""
@@ -139,7 +148,7 @@ class DaggerExecutor(Record, frozen=False):
             if held.manifest is not None and path.startswith(f"{part.path}/"):
                 below = subtree(part, held.manifest, path)
                 if below is not None:
-                    return (await self._below(held, *below),)
+                    return (self.noted(await self._below(held, *below)),)
         raise InputError(f"input {path!r} is not in what its stage made", path=path)
 
     async def _below(self, held: Held, part: Part, manifest: bytes | None) -> Held:

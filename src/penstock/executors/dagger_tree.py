@@ -1,7 +1,7 @@
 """Trees under Dagger: what a path holds by digest, and how the engine can be asked for it.
 
 The identity of an exec's output *directory* is how it was made, that of a *file* is its content. So what a
-stage wrote is handed on as files, and a directory as an archive of itself: when a stage ran anew and wrote what
+stage wrote is handed on as files, a directory as an archive of itself: when a stage ran anew and wrote what
 it had written before, what reads it does not run again. Sources are content-addressed by the engine.
 """
 
@@ -14,12 +14,9 @@ from typing import Any
 import dagger
 from dagger import dag
 
-from penstock.executors.container import DEFAULT_PYTHON
 from penstock.record import Record
 from penstock.results import Part, PartKind
 
-RUNTIME_IMAGE = f"python:{DEFAULT_PYTHON}-slim"
-"""Brings the Python that `in_container` runs by, in a container of whatever image."""
 LIBRARY = "/penstock/lib"
 INPUTS = "/penstock/inputs"
 

@@ -36,7 +36,7 @@ _SAYS = b"penstock: "
 
 _SCRIPT = f"""\
 uv=/penstock/uv wanted=$1
-"$uv" --version >/dev/null 2>&1 || uv=$(command -v uv) || exit {_NO_UV}
+"$uv" --version || uv=$(command -v uv) || exit {_NO_UV}
 python=$(command -v python3 || command -v python || :)
 if [ -n "$wanted" ]; then
     found=$(UV_PYTHON_DOWNLOADS=never "$uv" python find --system --no-project "$wanted" 2>/dev/null || :)
@@ -177,11 +177,15 @@ class _Build:
 
     def _failed(self, code: int) -> ExecutorError:
         name = self.environment.requirements or "environment"
+        lines = bytes(self.said).decode("utf-8", "replace").splitlines()
         if code == _NO_UV:
             return ExecutorError(
                 f"the environment for {name!r} cannot be built: uv of this machine does not run in the image",
                 where="docker",
-                notes=("choose an image with glibc, or one that has a uv of its own: environment.image",),
+                notes=(
+                    *lines[:1],
+                    "choose an image with glibc, or one that has a uv of its own: environment.image",
+                ),
             )
         if code == _NO_PYTHON:
             return ExecutorError(
@@ -189,7 +193,6 @@ class _Build:
                 where="docker",
                 notes=("say which is wanted, and uv fetches it: environment.python",),
             )
-        lines = bytes(self.said).decode("utf-8", "replace").splitlines()
         return building.failed(f"the environment for {name!r} cannot be built", lines)
 
 

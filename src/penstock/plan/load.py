@@ -38,8 +38,11 @@ class Loaded(Record):
     read: Mapping[str, str]
 
 
-def load(pipeline_path: Path, overlay: Overlay) -> Loaded:
+def load(pipeline_path: Path, overlay: Overlay, reads: Reads | None = None) -> Loaded:
     """The plan that a pipeline file and an overlay come to.
+
+    Args:
+        reads: Told what is looked at, also where that ends in an error; moved to the pipeline's root.
 
     Raises:
         PipelineError: The file, or one that it names, is wrong; tells up to ten problems at once.
@@ -51,7 +54,8 @@ def load(pipeline_path: Path, overlay: Overlay) -> Loaded:
     pipeline = _validated(document)
     overlay = replace(overlay, profile=overlays.choose_profile(overlay, pipeline.profiles))
     root = find_root(pipeline_path, pipeline.root, document)
-    reads = Reads(root)
+    reads = reads or Reads(root)
+    reads.root = root
     reads.content(pipeline_path.absolute(), data)
     file = os.path.relpath(pipeline_path.absolute(), root)
     merged = overlays.Merged(document)

@@ -61,7 +61,9 @@ def locked_names(path: str, reads: Reads) -> frozenset[str]:
         if file in done:
             continue
         done.add(file)
-        data = read_file(file, os.path.relpath(file, reads.root), limit=64 << 20)
+        shown = os.path.relpath(file, reads.root)
+        reads.presence(shown)
+        data = read_file(file, shown, limit=64 << 20)
         reads.content(file, data)
         text = data.decode("utf-8", "replace")
         if file.suffix == ".toml" or file.name == "uv.lock":

@@ -56,17 +56,21 @@ def summary(
     Args:
         folder: Where the run's reports are.
     """
-    return render(report, folder=_nearby(folder), style=style_of(stream, environ))
+    return render(report, place=f"{_nearby(folder)}/run.json", style=style_of(stream, environ))
 
 
-def render(report: RunReport, *, folder: str, style: Style) -> str:
-    """The end of a run in a style."""
+def render(report: RunReport, *, place: str, style: Style) -> str:
+    """The end of a run in a style.
+
+    Args:
+        place: Where `run.json` is, or how to get at it.
+    """
     blocks = (
         _stages(report, style),
         _gates(report, style),
-        *(_failure(stage, folder, style) for stage in wording.of(report.stages, *wording.BROKEN)),
+        *(_failure(stage, place, style) for stage in wording.of(report.stages, *wording.BROKEN)),
         _warnings(report, style),
-        _places(report, folder, style),
+        _places(report, place, style),
         _last_line(report, style),
     )
     texts = ["\n".join(lines) for block in blocks if (lines := list(block))]
@@ -160,7 +164,7 @@ def _wrap(text: str, columns: int) -> list[str]:
     return lines if lines[0] else []
 
 
-def _places(report: RunReport, folder: str, style: Style) -> Iterator[str]:
+def _places(report: RunReport, place: str, style: Style) -> Iterator[str]:
     """What was published, and the report itself."""
     kinds = max(len("report"), *(columns_of(each.kind) for each in report.publications), 0)
     indent = kinds + 6
@@ -174,7 +178,7 @@ def _places(report: RunReport, folder: str, style: Style) -> Iterator[str]:
         lines = _wrap(f"{where} {facts}", style.width - indent)
         yield ("\n" + " " * indent).join((head + lines[0], *lines[1:]))
     mark = style.paint(style.write("✓"), GREEN)
-    yield f"  {mark} {'report':<{kinds}}  {style.write(folder)}/run.json"
+    yield f"  {mark} {'report':<{kinds}}  {style.write(place)}"
 
 
 def _pieces(line: str, columns: int) -> list[str]:
@@ -187,14 +191,14 @@ def _pieces(line: str, columns: int) -> list[str]:
     return pieces
 
 
-def _failure(stage: StageResult, folder: str, style: Style) -> Iterator[str]:
+def _failure(stage: StageResult, place: str, style: Style) -> Iterator[str]:
     text = wording.log(stage)
     lines = [line for line in text.splitlines() if line.strip()]
     bar = style.paint(style.write("│"), RED)
     yield style.paint(style.write(f"stage {one_line(stage.name)}: {wording.problem(stage)}"), RED, BOLD)
     if len(lines) > TAIL_LINES:
         yield f"  {bar} " + style.paint(
-            style.write(f"… {len(lines) - TAIL_LINES:,} lines before, in {folder}/run.json"), DIM
+            style.write(f"… {len(lines) - TAIL_LINES:,} lines before, in {place}"), DIM
         )
     for line in lines[-TAIL_LINES:]:
         for piece in _pieces(line, style.width - 4):

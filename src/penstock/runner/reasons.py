@@ -47,6 +47,38 @@ class History(Protocol):
         ...
 
 
+class NoHistory:
+    """Remembers nothing: for a run whose machine goes away with it."""
+
+    def last_key(self, _stage: str) -> str | None:
+        """None."""
+        return None
+
+    def set_last_key(self, stage: str, key: str, run_id: str) -> None:
+        """Forget it."""
+
+    def key_document(self, _key: str) -> Mapping[str, object] | None:
+        """None."""
+        return None
+
+    def put_key_document(self, document: Document) -> None:
+        """Forget it."""
+
+    def manifest(self, _digest: str) -> bytes | None:
+        """None."""
+        return None
+
+    def intact(self, _path: str) -> str | None:
+        """None."""
+        return None
+
+    def set_written(self, path: str, digest: str) -> None:
+        """Forget it."""
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
 def why_not(stage: Stage, key: str, made_at: str, history: History) -> Reason:
     """Why a stage with a result need not run."""
     last = history.last_key(stage.name)

@@ -21,7 +21,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def _shown(report: RunReport, style: Style | None = None) -> str:
-    return render(report, folder=FOLDER, style=style or Style())
+    return render(report, place=f"{FOLDER}/run.json", style=style or Style())
 
 
 @pytest.mark.parametrize("kind", samples.KINDS)

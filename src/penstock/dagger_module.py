@@ -1,0 +1,190 @@
+"""The Dagger module: `dagger call full-pipeline`, and every step of it alone.
+
+Each function is a few lines over the same runner that `penstock run` uses. What a function needs is imported
+when it is called: the engine starts this module in every session, and a user waits for its imports.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import dagger
+from dagger import DefaultPath, Doc, Ignore, Name, check, enum_type, field, function, object_type
+
+if TYPE_CHECKING:
+    from penstock.dagger_session import Session
+
+T = TypeVar("T")
+
+NEVER_SOURCE = [".git", ".penstock", ".venv", "**/.venv", "**/__pycache__", "**/node_modules"]
+
+
+@enum_type
+class Accelerator(enum.Enum):
+    """What stages run on that can use an accelerator."""
+
+    CPU = "cpu"
+    """The processor"""
+    CUDA = "cuda"
+    """GPUs, which the engine must have been started with"""
+    AUTO = "auto"
+    """GPUs if the engine has one, else the processor"""
+
+
+@enum_type
+class Event(enum.Enum):
+    """What a CI system runs the pipeline for; chooses a profile where none is named."""
+
+    NONE = "none"
+    """Nothing in particular: no profile is chosen"""
+    PULL_REQUEST = "pull-request"
+    """A pull or merge request: the profile `pull-request`"""
+    MAIN = "main"
+    """A push to the main branch: the profile `main`"""
+    TAG = "tag"
+    """A tag: the profile `tag` or `release`"""
+    SCHEDULE = "schedule"
+    """A schedule: the profile `schedule`"""
+    MANUAL = "manual"
+    """Somebody: the profile `manual`"""
+
+
+@object_type
+class PipelineRun:
+    """A run of the pipeline, whatever its verdict."""
+
+    report: Annotated[dagger.Directory, Doc("run.json, summary.md, junit.xml, exit-code and more")] = field()
+    artifacts: Annotated[dagger.Directory, Doc("What the stages wrote, at the paths they declare")] = field()
+    summary: Annotated[str, Doc("What ran, what the gates say and what was published")] = field()
+    passed: Annotated[bool, Doc("Whether every stage succeeded and every required gate passed")] = field()
+    exit_code: Annotated[int, Doc("What `penstock run` would end with; 0 if it passed")] = field()
+
+    @function
+    def run_json(self) -> dagger.File:
+        """The whole run as JSON."""
+        return self.report.file("run.json")
+
+    @function
+    def junit(self) -> dagger.File:
+        """Stages and gates as test cases, for CI systems."""
+        return self.report.file("junit.xml")
+
+
+@object_type
+class Penstock:
+    """One gated pipeline for machine learning, from a commit to a published model."""
+
+    source: Annotated[
+        dagger.Directory,
+        DefaultPath("/"),
+        Ignore(NEVER_SOURCE),
+        Doc("The repository: a directory, or an address such as https://github.com/someone/repo#branch"),
+    ]
+    pipeline: Annotated[str, Doc("The pipeline file, relative to the source")] = "pipelines/default.yaml"
+    profile: Annotated[str | None, Doc("Lay this profile of the pipeline file over it")] = None
+    event: Annotated[Event, Doc("What the run is for; chooses a profile where none is named")] = Event.NONE
+    settings: Annotated[list[str], Name("set"), Doc("Set parameters, such as train.epochs=3")] = (
+        dataclasses.field(default_factory=list)
+    )
+    accelerator: Annotated[Accelerator, Doc("What stages run on that can use an accelerator")] = (
+        Accelerator.CPU
+    )
+    secrets: Annotated[
+        list[dagger.Secret], Doc("Secrets that stages declare, by their names: env://HF_TOKEN")
+    ] = dataclasses.field(default_factory=list)
+    commit: Annotated[str | None, Doc("The commit that the source is of, for the report")] = None
+
+    @function(cache="never")
+    async def full_pipeline(self) -> str:
+        """Run everything: stages, gates, publications. Fails with the exit code of `penstock run`."""
+        return await self._do(lambda session: session.verdict())
+
+    @function(cache="never")
+    async def run(
+        self,
+        force: Annotated[bool, Doc("Run every stage although its result is known")] = False,  # noqa: FBT002 - named in the API
+    ) -> PipelineRun:
+        """Run everything, and return the run also where it did not pass: its report, artifacts, verdict."""
+
+        async def work(session: "Session") -> PipelineRun:
+            finished = await session.run(force=force)
+            return PipelineRun(
+                report=finished.reports(),
+                artifacts=finished.outputs(session.plan.stages),
+                summary=finished.summary,
+                passed=finished.report.exit_code == 0,
+                exit_code=finished.report.exit_code,
+            )
+
+        return await self._do(work)
+
+    @function(cache="never")
+    @check
+    async def lint(self) -> str:
+        """Run the stages that use the recipe `lint`, or the one called so."""
+        return await self._do(lambda session: session.verdict(session.using("lint", "lint")))
+
+    @function(cache="never")
+    @check
+    async def test(self) -> str:
+        """Run the stages that use the recipe `pytest`, or the one called `test`."""
+        return await self._do(lambda session: session.verdict(session.using("pytest", "test")))
+
+    @function(cache="never")
+    @check
+    async def validate_data(self) -> str:
+        """Run the stages that use the recipe `validate-data`, or the one called `validate`."""
+        return await self._do(lambda session: session.verdict(session.using("validate-data", "validate")))
+
+    @function(cache="never")
+    async def train(self) -> dagger.Directory:
+        """Run the stage `train` and all that it needs; gives its model."""
+        return await self._do(lambda session: session.made("train", role="model"))
+
+    @function(cache="never")
+    async def evaluate(self) -> dagger.Directory:
+        """Run the stage `evaluate` and all that it needs; gives what it wrote."""
+        return await self._do(lambda session: session.made("evaluate"))
+
+    @function(cache="never")
+    async def stage(self, name: Annotated[str, Doc("As the pipeline file calls it")]) -> dagger.Directory:
+        """Run one stage and all that it needs; gives what it wrote."""
+        return await self._do(lambda session: session.made(name))
+
+    @function(cache="never")
+    async def gate(self) -> str:
+        """Run what gates read, and judge; fails with 3 if a required gate fails, 4 if one cannot decide."""
+        return await self._do(lambda session: session.verdict(session.judged()))
+
+    @function(cache="never")
+    async def publish(self) -> dagger.Directory:
+        """Run everything; gives what was published, if every required gate passed."""
+        return await self._do(lambda session: session.published())
+
+    @function
+    async def plan(self) -> str:
+        """The stages with their commands, inputs and outputs, and the gates. Runs nothing."""
+
+        async def work(session: "Session") -> str:
+            return session.describe()
+
+        return await self._do(work)
+
+    async def _do(self, work: "Callable[[Session], Awaitable[T]]") -> T:
+        """Do something with the plan; whatever a user can cause ends with one message and its exit code."""
+        from penstock.dagger_session import Session, fail
+        from penstock.errors import PenstockError
+        from penstock.plan.model import Overlay
+
+        overlay = Overlay(
+            profile=self.profile,
+            event=None if self.event is Event.NONE else self.event.value,
+            sets=tuple(self.settings),
+            accelerator=self.accelerator.value,
+        )
+        try:
+            session = await Session.open(self.source, self.pipeline, overlay, self.secrets, self.commit)
+            return await work(session)
+        except PenstockError as error:
+            await fail(f"penstock: {error}", error.exit_code)

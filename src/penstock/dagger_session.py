@@ -1,0 +1,260 @@
+"""What the functions of the Dagger module have in common: a plan from a source, a run of it, its reports."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import dagger
+from dagger import dag
+
+from penstock.errors import EXIT_OK, UsageError
+from penstock.executors.container import RUNTIME_IMAGE
+from penstock.executors.dagger_engine import DaggerExecutor
+from penstock.executors.dagger_images import has_gpu
+from penstock.executors.dagger_source import read_plan
+from penstock.executors.dagger_tree import Held
+from penstock.plan.model import Overlay, Plan, Secret, Stage
+from penstock.record import Record, replace
+from penstock.report import console, keep, outline
+from penstock.report.plain import PlainObserver
+from penstock.report.style import Style
+from penstock.results import RunReport
+from penstock.runner.conclude import new_run_id
+from penstock.runner.reasons import NoHistory
+from penstock.runner.run import Options, Run
+from penstock.runner.selection import select
+
+_REPORT = "dagger call run report export --path report"
+
+
+class Finished(Record):
+    """A run that has ended, whatever its verdict.
+
+    Attributes:
+        placed: What its stages have made, by path.
+    """
+
+    report: RunReport
+    executor: DaggerExecutor
+
+    @property
+    def summary(self) -> str:
+        """The end of the run, as `penstock run` prints it."""
+        return console.render(self.report, place=_REPORT, style=Style())
+
+    def reports(self) -> dagger.Directory:
+        """The files that `penstock run` leaves in `.penstock/runs/<run>/`."""
+        directory = dag.directory()
+        for name, data in keep.files(self.report, self.executor.manifests.get).items():
+            directory = directory.with_new_file(name, data.decode("utf-8", "replace"))
+        return directory
+
+    def outputs(self, stages: Iterable[Stage]) -> dagger.Directory:
+        """What stages have made, at its paths."""
+        directory = dag.directory()
+        for stage in stages:
+            for output in stage.outputs:
+                held = self.executor.placed.get(output.path)
+                if held is not None:
+                    directory = _with(directory, held)
+        return directory
+
+    async def demand_success(self) -> None:
+        """Fail with the run's exit code and summary, unless all passed."""
+        if self.report.exit_code != EXIT_OK:
+            await fail(self.summary, self.report.exit_code)
+
+
+def _with(directory: dagger.Directory, held: Held) -> dagger.Directory:
+    if isinstance(held.made, dagger.Directory):
+        return directory.with_directory(held.part.path, held.made)
+    return directory if held.made is None else directory.with_file(held.part.path, held.made)
+
+
+async def fail(message: str, code: int) -> NoReturn:
+    """End the function with a message and an exit code: `dagger call` ends with that of the exec that failed.
+
+    Raises:
+        dagger.ExecError: Always.
+    """
+    await (
+        dag.container()
+        .from_(RUNTIME_IMAGE)
+        .with_new_file("/message", message)
+        .with_exec(["/bin/sh", "-c", f"cat /message >&2; exit {code}"])
+        .sync()
+    )
+    raise AssertionError("the command did not fail")
+
+
+class Session(Record, frozen=False):
+    """A plan and where it comes from.
+
+    Attributes:
+        place: Holds the files that the plan was made of.
+        values: Of secrets, by the last name of where each comes from.
+    """
+
+    source: dagger.Directory
+    plan: Plan
+    root: Path
+    place: Path
+    values: dict[str, str]
+    commit: str | None
+
+    @classmethod
+    async def open(
+        cls,
+        source: dagger.Directory,
+        pipeline: str,
+        overlay: Overlay,
+        secrets: Sequence[dagger.Secret] = (),
+        commit: str | None = None,
+    ) -> Session:
+        """Read the plan.
+
+        Raises:
+            PenstockError: It is wrong, or the engine could not read it.
+        """
+        place = Path(tempfile.mkdtemp(prefix="penstock-", dir=Path.cwd()))  # what is below can be given out
+        os.chdir(place)  # messages name files as they are named in the source
+        if overlay.accelerator == "auto":
+            overlay = replace(overlay, accelerator="cuda" if await has_gpu() else "cpu")
+        loaded = await read_plan(source, pipeline, overlay, place)
+        values = {await _name(secret): await secret.plaintext() for secret in secrets}
+        return cls(
+            source=source, plan=loaded.plan, root=loaded.root, place=place, values=values, commit=commit
+        )
+
+    async def run(self, until: Iterable[str] = (), *, force: bool = False) -> Finished:
+        """Run stages and all that they need; all stages if none is named.
+
+        Raises:
+            PenstockError: There is nothing that could be reported.
+        """
+        selection = select(self.plan, until=until)
+        plan = self._with_secrets([stage for stage in self.plan.stages if stage.name in selection.chosen])
+        run_id = new_run_id()
+        below = str(self.root.relative_to(self.place))
+        executor = DaggerExecutor(
+            plan=plan,
+            source_directory=self.source if below == "." else self.source.directory(below),
+            root=self.root,
+            run_id=run_id,
+        )
+        report = await Run(
+            plan=plan,
+            executor=executor,
+            history=NoHistory(),
+            observer=PlainObserver(sys.stderr, environ={}, verbose=False, quiet=False),
+            root=self.root,
+            run_id=run_id,
+            options=Options(selection=selection, force=force, environ=self.values, commit=self.commit or ""),
+        ).report_waiting()
+        return Finished(report=report, executor=executor)
+
+    def _with_secrets(self, stages: Iterable[Stage]) -> Plan:
+        """The plan with secrets that come from what the caller gave.
+
+        Raises:
+            UsageError: One that these stages declare was not given.
+        """
+        asked = {name: stage for stage in stages for name in stage.secrets}
+        secrets = []
+        for secret in self.plan.secrets:
+            given = next((name for name in (secret.name, secret.env) if name in self.values), None)
+            if given is None and secret.name in asked:
+                stage = asked[secret.name]
+                raise UsageError(
+                    f"secret {secret.name!r} was not given",
+                    where=f"{self.plan.pipeline_file}:{stage.line}: stage {stage.name!r}",
+                    notes=(f"give it: dagger call --secrets env://{secret.env or secret.name} ...",),
+                )
+            secrets.append(Secret(name=secret.name, env=given or secret.name))
+        return replace(self.plan, secrets=tuple(secrets))
+
+    async def verdict(self, until: Iterable[str] = ()) -> str:
+        """Run, and give the summary.
+
+        Raises:
+            PenstockError: As `run`.
+            dagger.ExecError: It did not pass.
+        """
+        finished = await self.run(until)
+        await finished.demand_success()
+        return finished.summary
+
+    async def made(self, name: str, role: str | None = None) -> dagger.Directory:
+        """Run a stage, and give what it wrote: a single directory itself, else everything at its path.
+
+        Args:
+            role: The output to give, if the stage has one that is called so.
+
+        Raises:
+            PenstockError: As `run`, or there is no such stage.
+            dagger.ExecError: It did not pass.
+        """
+        stage = self.stage(name)
+        finished = await self.run([name])
+        await finished.demand_success()
+        outputs = [each for each in stage.outputs if each.role == role] if role else []
+        outputs = outputs or list(stage.outputs)
+        if len(outputs) == 1:
+            held = finished.executor.placed[outputs[0].path]
+            if isinstance(held.made, dagger.Directory):
+                return held.made
+        return finished.outputs([replace(stage, outputs=tuple(outputs))])
+
+    async def published(self) -> dagger.Directory:
+        """Run everything, and give what was published.
+
+        Raises:
+            PenstockError: As `run`, or the pipeline publishes nothing.
+            dagger.ExecError: It did not pass.
+        """
+        if self.plan.archive is None:
+            raise UsageError(
+                "the pipeline publishes nothing",
+                where=self.plan.pipeline_file,
+                notes=("declare it: publish: {archive: {path: dist}}",),
+            )
+        await self.verdict()
+        return dag.current_module().workdir(str(self.root / self.plan.archive.path))
+
+    def judged(self) -> list[str]:
+        """The stages that gates read."""
+        return sorted({stage for spec in self.plan.gates for stage, _ in spec.reads})
+
+    def using(self, recipe: str, name: str) -> list[str]:
+        """The names of the stages that use a recipe; the one that is called `name` if none does.
+
+        Raises:
+            UsageError: There is none either.
+        """
+        found = [stage.name for stage in self.plan.stages if stage.uses == recipe]
+        return found or [self.stage(name).name]
+
+    def stage(self, name: str) -> Stage:
+        """The stage of a name.
+
+        Raises:
+            UsageError: There is none.
+        """
+        (found,) = select(self.plan, only=[name]).chosen
+        return self.plan.stage(found)
+
+    def describe(self) -> str:
+        """The plan as text."""
+        return outline.describe(self.plan)
+
+
+async def _name(secret: dagger.Secret) -> str:
+    """What a secret is called where it comes from: `env://HF_TOKEN` and `file://secrets/HF_TOKEN` alike."""
+    uri = await secret.uri()
+    return re.split(r"[/.]", (uri or await secret.name()).rstrip("/"))[-1]

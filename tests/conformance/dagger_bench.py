@@ -1,0 +1,69 @@
+"""A project on a real Dagger engine, in the process of the tests: what the module does, without the module."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import anyio
+
+from conformance.conftest import Bench
+from engine import require_engine
+from penstock.plan.model import Plan
+from penstock.results import RunReport
+from penstock.runner.conclude import new_run_id
+from penstock.runner.run import Options, Run
+from support import MemoryHistory
+
+
+class DaggerBench(Bench):
+    """Every run is a session of its own; its outputs are put into the project afterwards."""
+
+    history: MemoryHistory
+
+    def perform(self, plan: Plan, options: Options) -> RunReport:
+        return anyio.run(self._perform, plan, options)
+
+    async def _perform(self, plan: Plan, options: Options) -> RunReport:
+        import dagger
+        from dagger import dag
+
+        from penstock.executors.dagger_engine import DaggerExecutor
+
+        outputs = [output.path for stage in plan.stages for output in stage.outputs]
+        async with dagger.connection(dagger.Config(log_output=io.StringIO())):
+            run_id = new_run_id()
+            executor = DaggerExecutor(
+                plan=plan,
+                source_directory=dag.host().directory(str(self.root), exclude=[".penstock", *outputs]),
+                root=self.root,
+                run_id=run_id,
+            )
+            run = Run(
+                plan=plan,
+                executor=executor,
+                history=self.history,
+                observer=self.observer,
+                root=self.root,
+                options=options,
+                run_id=run_id,
+            )
+            report = await run.report_waiting()
+            for path, held in executor.placed.items():
+                assert held.made is not None
+                await held.made.export(str(self.root / path))
+        return report
+
+
+def dagger_bench(root: Path) -> Bench:
+    require_engine()
+
+    def make(plan: Plan, root: Path) -> object:
+        raise NotImplementedError("an executor of the engine lives as long as its session")
+
+    def read(path: str) -> bytes | None:
+        return (root / path).read_bytes() if (root / path).is_file() else None
+
+    bench = DaggerBench(root, make, read)  # type: ignore[arg-type] # `perform` makes one
+    bench.history = MemoryHistory()
+    return bench
