@@ -18,6 +18,7 @@ import pytest
 
 from penstock.digest import of_json
 from penstock.errors import ExecutorError
+from penstock.executors.building import find_uv
 from penstock.executors.docker_daemon import Daemon, connect
 
 REPOSITORY = "penstock-test"
@@ -53,7 +54,7 @@ def image() -> str:
 
 @functools.cache
 def python_image() -> str:
-    """An image that has this Python too, without what is installed in its environment."""
+    """An image that has this Python too, bare, and in which `uv` runs."""
     library = Path(sysconfig.get_path("stdlib"))
     base = Path(os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable))
     skipped = {"test", "tests", "__pycache__", "site-packages", "dist-packages", "idlelib", "turtledemo"}
@@ -61,7 +62,9 @@ def python_image() -> str:
     for folder, folders, names in os.walk(library):
         folders[:] = sorted({*folders} - skipped)
         modules += [Path(folder, name) for name in names if not name.endswith(".a")]
-    files = [*modules, base, *(_program(name) for name in PROGRAMS)]
+    uv = Path(find_uv())
+    of_uv = [each for each in _with_libraries([uv]) if each != uv]
+    files = [*modules, base, *of_uv, *(_program(name) for name in PROGRAMS)]
     return _imported("python", files, links={"/usr/local/bin/python3": str(base)})
 
 
