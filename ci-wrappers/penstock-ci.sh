@@ -135,6 +135,12 @@ run_dagger() {
   [ -z "${PENSTOCK_PROFILE:-}" ] || set -- "$@" "--profile=$PENSTOCK_PROFILE"
   [ -z "$event" ] || set -- "$@" "--event=$event"
   [ -z "${PENSTOCK_ACCELERATOR:-}" ] || set -- "$@" "--accelerator=$PENSTOCK_ACCELERATOR"
+  # the module does not get .git
+  commit=$(git rev-parse --verify --quiet HEAD 2>/dev/null || :)
+  [ -z "$commit" ] || set -- "$@" "--commit=$commit"
+  for name in $(printf '%s' "${PENSTOCK_SECRETS:-}" | tr -c 'A-Za-z0-9_' ' '); do
+    set -- "$@" "--secrets=env://$name"
+  done
   guard "$dagger" "$@" run report export "--path=$report"
   # a failed stage leaves a report; without one it is the call that failed, for which Dagger has only this code
   [ "$code" != 1 ] || [ -f "$report/exit-code" ] || code=$unavailable
