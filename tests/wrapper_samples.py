@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "ci-wrappers" / "penstock-ci.sh"
@@ -35,22 +37,30 @@ with open(os.environ["RECORD"], "a") as file:
     file.write("\\x1f".join(["dev", *sys.argv[1:]]) + "\\x1e")
 """
 
-PIPELINE = """\
+PIPELINE = r"""
 version: 1
 name: tiny
 params: {auc: 0.9}
 stages:
-  prepare: {run: printf 'a,b\\n1,2\\n' > rows.csv, outputs: [rows.csv]}
+  prepare:
+    run: printf 'a,b\n1,2\n' > rows.csv
+    outputs: [rows.csv]
   measure:
-    run: test -s rows.csv && printf '{"auc": %s}' "$(sed -n 's/^auc. //p' params.yaml)" > metrics.json
+    run: |
+      test -s rows.csv
+      printf '{"auc": %s}' "$(sed -n 's/^auc. //p' params.yaml)" > metrics.json
     inputs: [rows.csv]
     params: [auc]
     outputs: {metrics: metrics.json}
 gates:
   - {gate: threshold, metric: auc, min: 0.8}
 profiles:
-  pull-request: {gates: [{gate: threshold, metric: auc, min: 0.95}]}
-  release: {stages: {prepare: {run: "echo no; exit 7"}}}
+  main: {}
+  pull-request:
+    gates: [{gate: threshold, metric: auc, min: 0.95}]
+  release:
+    stages:
+      prepare: {run: "echo no; exit 7"}
 """
 
 
@@ -67,7 +77,11 @@ def repository(folder: Path, files: Mapping[str, str]) -> Path:
 def commit(folder: Path) -> str:
     """Put all files into a commit on `main`; gives its name."""
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-    for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*identity, "commit", "-q", "--allow-empty", "-m", "all")):
+    for words in (
+        ("init", "-q", "-b", "main"),
+        ("add", "-A"),
+        (*identity, "commit", "-q", "--allow-empty", "-m", "all"),
+    ):
         subprocess.run(["git", "-C", str(folder), *words], check=True, env=clean_environ())
     asked = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
@@ -152,3 +166,30 @@ class StandIns:
         text = self.record.read_text() if self.record.exists() else ""
         self.record.unlink(missing_ok=True)
         return [each.split("\x1f") for each in text.split("\x1e")[:-1]]
+
+
+def verdicts(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What two runs of the same plan must agree on."""
+    return {
+        "plan": report["plan"],
+        "profile": report["profile"],
+        "exit_code": report["exit_code"],
+        "keys": {stage["name"]: stage["key"] for stage in report["stages"]},
+        "outputs": {part["path"]: part["digest"] for stage in report["stages"] for part in stage["outputs"]},
+        "gates": {gate["name"]: (gate["verdict"], gate["value"]) for gate in report["gates"]},
+    }
+
+
+def run_directly(penstock: Path, repository: Path, base: Path, event: str) -> dict[str, Any]:
+    """The report of `penstock run` in a clean clone with an empty store."""
+    clone = base / "clone"
+    subprocess.run(["git", "clone", "-q", str(repository), str(clone)], check=True)
+    subprocess.run(
+        [str(penstock), "run", "--event", event, "--report", str(base / "report")],
+        cwd=clone,
+        env=clean_environ() | {"HOME": str(base), "PENSTOCK_HOME": str(base / "store")},
+        capture_output=True,
+        check=False,
+    )
+    found: dict[str, Any] = json.loads((base / "report" / "run.json").read_text())
+    return found
