@@ -31,8 +31,8 @@ from penstock.results import Usage
 USAGE = "/penstock/usage"
 _CHUNK_BYTES = 1 << 16
 _HEADER_BYTES = 8
-_PATIENCE_S = 20.0
-_DRAIN_S = 2.0
+_PATIENCE_S = 2.0
+_LAST_S = 20
 
 # Kept by the kernel for each group of processes, where version 2 or 1 of them has it.
 _PEAKS = "/sys/fs/cgroup/memory.peak /sys/fs/cgroup/memory/memory.max_usage_in_bytes"
@@ -245,10 +245,17 @@ class _Container:
 
     async def kill(self) -> None:
         """End it, and take the output that is left."""
+        assert self.socket is not None  # noqa: S101 - `start` has set it
         self.stopped = time.monotonic()
         with anyio.CancelScope(shield=True):
+            # the end of its input, so that the first process can still say what was used
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+            with anyio.move_on_after(_PATIENCE_S):
+                await self._read()
+                return
             await to_thread.run_sync(self._kill)
-            with anyio.move_on_after(_DRAIN_S):
+            with anyio.move_on_after(_PATIENCE_S):
                 await self._read()
 
     def _kill(self) -> None:
@@ -258,7 +265,7 @@ class _Container:
     def ended(self) -> Ended:
         """How it ended; called when its output has."""
         with self.daemon.asked("the container's end could not be learnt"):
-            code = self.daemon.api.wait(self.id, timeout=_PATIENCE_S)["StatusCode"]
+            code = self.daemon.api.wait(self.id, timeout=_LAST_S)["StatusCode"]
         return Ended(code, timed_out=False, usage=self._usage())
 
     def _usage(self) -> Usage:
