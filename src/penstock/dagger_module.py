@@ -32,30 +32,12 @@ class Accelerator(enum.Enum):
     """GPUs if the engine has one, else the processor"""
 
 
-@enum_type
-class Event(enum.Enum):
-    """What a CI system runs the pipeline for; chooses a profile where none is named."""
-
-    NONE = "none"
-    """Nothing in particular: no profile is chosen"""
-    PULL_REQUEST = "pull-request"
-    """A pull or merge request: the profile `pull-request`"""
-    MAIN = "main"
-    """A push to the main branch: the profile `main`"""
-    TAG = "tag"
-    """A tag: the profile `tag` or `release`"""
-    SCHEDULE = "schedule"
-    """A schedule: the profile `schedule`"""
-    MANUAL = "manual"
-    """Somebody: the profile `manual`"""
-
-
 @object_type
 class PipelineRun:
     """A run of the pipeline, whatever its verdict."""
 
     report: Annotated[dagger.Directory, Doc("run.json, summary.md, junit.xml, exit-code and more")] = field()
-    artifacts: Annotated[dagger.Directory, Doc("What the stages wrote, at the paths they declare")] = field()
+    artifacts: Annotated[dagger.Directory, Doc("What stages wrote and what was published, by path")] = field()
     summary: Annotated[str, Doc("What ran, what the gates say and what was published")] = field()
     passed: Annotated[bool, Doc("Whether every stage succeeded and every required gate passed")] = field()
     exit_code: Annotated[int, Doc("What `penstock run` would end with; 0 if it passed")] = field()
@@ -83,7 +65,10 @@ class Penstock:
     ]
     pipeline: Annotated[str, Doc("The pipeline file, relative to the source")] = "pipelines/default.yaml"
     profile: Annotated[str | None, Doc("Lay this profile of the pipeline file over it")] = None
-    event: Annotated[Event, Doc("What the run is for; chooses a profile where none is named")] = Event.NONE
+    event: Annotated[
+        str | None,  # no enum: the engine would call its members otherwise than `penstock run` does
+        Doc("pull-request, main, tag, schedule or manual: chooses a profile where none is named"),
+    ] = None
     settings: Annotated[list[str], Name("set"), Doc("Set parameters, such as train.epochs=3")] = (
         dataclasses.field(default_factory=list)
     )
@@ -111,7 +96,7 @@ class Penstock:
             finished = await session.run(force=force)
             return PipelineRun(
                 report=finished.reports(),
-                artifacts=finished.outputs(session.plan.stages),
+                artifacts=finished.artifacts(session.plan),
                 summary=finished.summary,
                 passed=finished.report.exit_code == 0,
                 exit_code=finished.report.exit_code,
@@ -179,7 +164,7 @@ class Penstock:
 
         overlay = Overlay(
             profile=self.profile,
-            event=None if self.event is Event.NONE else self.event.value,
+            event=self.event,
             sets=tuple(self.settings),
             accelerator=self.accelerator.value,
         )

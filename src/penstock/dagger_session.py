@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,17 +19,19 @@ from penstock.executors.dagger_engine import DaggerExecutor
 from penstock.executors.dagger_images import has_gpu
 from penstock.executors.dagger_source import read_plan
 from penstock.executors.dagger_tree import Held
+from penstock.plan.compiled import seen_from_here
 from penstock.plan.model import Overlay, Plan, Secret, Stage
-from penstock.record import Record, replace
+from penstock.record import Record, field, replace
 from penstock.report import console, keep, outline
 from penstock.report.plain import PlainObserver
 from penstock.report.style import Style
-from penstock.results import RunReport
+from penstock.results import PublicationState, RunReport
 from penstock.runner.conclude import new_run_id
 from penstock.runner.reasons import NoHistory
 from penstock.runner.run import Options, Run
 from penstock.runner.selection import select
 
+_STANDING = (PublicationState.WRITTEN, PublicationState.UNCHANGED)
 _REPORT = "dagger call run report export --path report"
 
 
@@ -37,11 +39,13 @@ class Finished(Record):
     """A run that has ended, whatever its verdict.
 
     Attributes:
-        placed: What its stages have made, by path.
+        executor: Knows what its stages have made.
+        published: Files that it published, and where they are in this module's directory.
     """
 
     report: RunReport
     executor: DaggerExecutor
+    published: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -63,6 +67,13 @@ class Finished(Record):
                 held = self.executor.placed.get(output.path)
                 if held is not None:
                     directory = _with(directory, held)
+        return directory
+
+    def artifacts(self, plan: Plan) -> dagger.Directory:
+        """What all stages have made, and what was published."""
+        directory = self.outputs(plan.stages)
+        for path, place in self.published.items():
+            directory = directory.with_file(path, dag.current_module().workdir_file(place))
         return directory
 
     async def demand_success(self) -> None:
@@ -97,7 +108,7 @@ class Session(Record, frozen=False):
     """A plan and where it comes from.
 
     Attributes:
-        place: Holds the files that the plan was made of.
+        place: The directory that the process is in; holds the files that the plan was made of.
         values: Of secrets, by the last name of where each comes from.
     """
 
@@ -129,7 +140,12 @@ class Session(Record, frozen=False):
         loaded = await read_plan(source, pipeline, overlay, place)
         values = {await _name(secret): await secret.plaintext() for secret in secrets}
         return cls(
-            source=source, plan=loaded.plan, root=loaded.root, place=place, values=values, commit=commit
+            source=source,
+            plan=seen_from_here(loaded.plan, loaded.root),
+            root=loaded.root,
+            place=place,
+            values=values,
+            commit=commit,
         )
 
     async def run(self, until: Iterable[str] = (), *, force: bool = False) -> Finished:
@@ -157,7 +173,12 @@ class Session(Record, frozen=False):
             run_id=run_id,
             options=Options(selection=selection, force=force, environ=self.values, commit=self.commit or ""),
         ).report_waiting()
-        return Finished(report=report, executor=executor)
+        written = [each.target for each in report.publications if each.state in _STANDING]
+        return Finished(
+            report=report,
+            executor=executor,
+            published={target: self._below_workdir(target) for target in written if target},
+        )
 
     def _with_secrets(self, stages: Iterable[Stage]) -> Plan:
         """The plan with secrets that come from what the caller gave.
@@ -225,7 +246,10 @@ class Session(Record, frozen=False):
                 notes=("declare it: publish: {archive: {path: dist}}",),
             )
         await self.verdict()
-        return dag.current_module().workdir(str(self.root / self.plan.archive.path))
+        return dag.current_module().workdir(self._below_workdir(self.plan.archive.path))
+
+    def _below_workdir(self, path: str) -> str:
+        return str((self.root / path).relative_to(self.place.parent))
 
     def judged(self) -> list[str]:
         """The stages that gates read."""

@@ -15,9 +15,9 @@ from penstock.errors import UsageError
 from penstock.executors.base import Executor
 from penstock.executors.opening import Opening
 from penstock.observer import Observer
-from penstock.plan.compiled import Overlay, load_plan
+from penstock.plan.compiled import Overlay, load_plan, seen_from_here
 from penstock.plan.model import EVENT_PROFILES, Plan
-from penstock.record import Record, replace
+from penstock.record import Record
 
 DEFAULT_PIPELINE = Path("pipelines/default.yaml")
 STATE = ".penstock"
@@ -120,7 +120,7 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
         environ=os.environ,
     )
     root, plan = load_plan(find_pipeline(options.pipeline), choice.accelerated(overlay))
-    plan = _seen_from_here(plan, root)
+    plan = seen_from_here(plan, root)
     store = Store(default_home(os.environ))
     index = StatIndex(root, root / STATE / "state.sqlite", plan.ignore)
     executor = choice.open(
@@ -134,16 +134,4 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
     )
     return Project(
         root=root, plan=plan, store=store, index=index, history=LocalHistory(store, index), executor=executor
-    )
-
-
-def _seen_from_here(plan: Plan, root: Path) -> Plan:
-    """The plan with its file named as somebody in the current directory would name it."""
-    shown = os.path.relpath(root / plan.pipeline_file)
-    return replace(
-        plan,
-        pipeline_file=shown,
-        settings=tuple(
-            replace(each, origin=each.origin.replace(plan.pipeline_file, shown)) for each in plan.settings
-        ),
     )

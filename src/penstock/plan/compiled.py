@@ -30,10 +30,10 @@ from penstock.plan.model import (
     Stage,
 )
 from penstock.plan.reads import unchanged
-from penstock.record import asdict
+from penstock.record import asdict, replace
 from penstock.results import Accelerator
 
-__all__ = ["Overlay", "decode_plan", "encode_plan", "load_plan", "plan_digest"]
+__all__ = ["Overlay", "decode_plan", "encode_plan", "load_plan", "plan_digest", "seen_from_here"]
 
 FORMAT = 1
 MAX_KEPT = 64
@@ -62,6 +62,18 @@ def load_plan(pipeline_path: Path, overlay: Overlay) -> tuple[Path, Plan]:
     loaded = load(pipeline_path, overlay)
     _keep(request, loaded.root, loaded.plan, loaded.read)
     return loaded.root, loaded.plan
+
+
+def seen_from_here(plan: Plan, root: Path) -> Plan:
+    """The plan with its file named as somebody in the current directory would name it."""
+    shown = os.path.relpath(root / plan.pipeline_file)
+    return replace(
+        plan,
+        pipeline_file=shown,
+        settings=tuple(
+            replace(each, origin=each.origin.replace(plan.pipeline_file, shown)) for each in plan.settings
+        ),
+    )
 
 
 def plan_digest(plan: Plan) -> str:
