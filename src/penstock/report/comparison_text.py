@@ -45,7 +45,7 @@ def render(comparison: Comparison, sides: tuple[Side, Side], *, strict: bool, st
         _sides(sides, style),
         _verdict(comparison, sides[0].report, strict=strict, style=style),
         _first(comparison.partings[:1], style),
-        _plan(comparison.plan, style),
+        _plan(comparison, style),
         _further(comparison.partings[1:], style),
         _notes(comparison, style),
     )
@@ -103,11 +103,13 @@ def _first(partings: Iterable[Parting], style: Style) -> Iterator[str]:
             yield from _wrapped(f"what differs above it: {parting.sentence}", style)
 
 
-def _plan(changes: tuple[Change, ...], style: Style) -> Iterator[str]:
-    known = [change for change in changes if (change.what, change.name) != ("plan", "digest")]
-    if changes and not known:
+def _plan(comparison: Comparison, style: Style) -> Iterator[str]:
+    said = {change for parting in comparison.partings[:1] for change in parting.above}
+    known = [each for each in comparison.plan if (each.what, each.name) != ("plan", "digest")]
+    if comparison.plan and not known:
         yield from _wrapped(f"the plans differ in something that run.json does not hold: {_UNTOLD}", style)
-    yield from _rows("what differs in the plans", map(_pair, known), style, YELLOW)
+    rows = [_pair(change) for change in known if change not in said]
+    yield from _rows("what differs in the plans", rows, style, YELLOW)
 
 
 def _further(partings: Iterable[Parting], style: Style) -> Iterator[str]:
