@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from penstock.commands import checks, packages, readiness
+from penstock.commands import checks, containers, packages, readiness
 from penstock.commands.checks import Finding, Group, Machine
 from penstock.commands.project import add_file, find_pipeline
 from penstock.errors import EXIT_OK, EXIT_UNAVAILABLE, UsageError
@@ -24,6 +24,7 @@ GROUPS = (
         (readiness.uv, readiness.pythons, checks.sandbox, checks.gpu),
         executor="local",
     ),
+    Group("docker executor", (containers.docker,), executor="docker"),
     Group("pipeline", (readiness.pipeline,), executor="local"),
 )
 

@@ -37,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class Choice(Record):
+class Choice(Record, kw_only=False):
     """Where stages run.
 
     Attributes:

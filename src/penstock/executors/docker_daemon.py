@@ -5,8 +5,10 @@ The only module that imports `docker`, which takes a quarter of a second.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -164,6 +166,12 @@ class Daemon(Record, frozen=False, kw_only=False):
                 if error.status_code != 409:  # noqa: PLR2004 - somebody is removing it
                     raise
 
+    def environments(self) -> list[int]:
+        """Bytes of each image that was made from a lock file."""
+        with self.asked("images cannot be listed"):
+            found = self.api.images(filters={"label": ENVIRONMENT})
+        return [each["Size"] for each in found]
+
     def has_gpu(self) -> bool:
         """Whether a container can have this machine's GPUs, as far as it can be told before one asks."""
         with self.asked("the daemon's runtimes cannot be listed"):
@@ -201,6 +209,9 @@ def connect(environ: Mapping[str, str]) -> Daemon:
     Raises:
         ExecutorError: None answers, it runs on another machine, or `docker` is not installed.
     """
+    named = environ.get("DOCKER_HOST")
+    if named:
+        _demand_local(named)
     try:
         import docker
         import docker.errors
@@ -209,9 +220,10 @@ def connect(environ: Mapping[str, str]) -> Daemon:
             "the Python package `docker` is not installed, and the Docker executor needs it",
             notes=("pip install 'penstock[docker]'", _INSTEAD),
         ) from None
-    address = environ.get("DOCKER_HOST") or _context() or "unix:///var/run/docker.sock"
+    address = named or _context() or "unix:///var/run/docker.sock"
     _demand_local(address)
     try:
+        _knock(address)
         if environ.get("DOCKER_HOST"):
             from docker.utils import kwargs_from_env
 
@@ -245,6 +257,14 @@ def _demand_local(address: str) -> None:
     raise elsewhere(address)
 
 
+def _knock(address: str) -> None:
+    """See whether anybody listens at a socket; the library would leave it open."""
+    parts = urlsplit(address)
+    if parts.scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(parts.path)
+
+
 def elsewhere(address: str) -> ExecutorError:
     """For a daemon that does not see this machine's files."""
     return ExecutorError(
@@ -265,12 +285,14 @@ def no_gpus(address: str) -> ExecutorError:
 
 def _unreachable(address: str, error: Exception) -> ExecutorError:
     why = _reason(error)
-    if "Permission denied" in why or isinstance(error.__context__, PermissionError):
-        remedy = "allow it: sudo usermod -aG docker $USER, and log in again"
+    if why == os.strerror(errno.EACCES):
+        remedy = ("allow it: sudo usermod -aG docker $USER", "and log in again")
     else:
-        remedy = "start it (sudo systemctl start docker), or name another one in DOCKER_HOST"
+        remedy = ("start it: sudo systemctl start docker", "or name another one in DOCKER_HOST")
     return ExecutorError(
-        f"no Docker daemon answers at {address}: {why}", where="--executor docker", notes=(remedy, _INSTEAD)
+        f"no Docker daemon answers at {address}: {why}",
+        where="--executor docker",
+        notes=(*remedy, _INSTEAD),
     )
 
 
