@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import docker_samples
 from penstock.report import members
 
 PENSTOCK = (sys.executable, "-m", "penstock")
@@ -28,7 +29,7 @@ stages:
     params: [train]
     outputs: [model]
   check: {run: test -s model/weights, inputs: [model]}
-  evaluate: {run: "wc -c < model/weights | sed 's/.*/{\\"x\\": &}/' > m.json", inputs: [model], outputs: {metrics: m.json}}
+  evaluate: {run: "printf '{\\"x\\": %s}' $(wc -c < model/weights) > m.json", inputs: [model], outputs: {metrics: m.json}}
 gates: [{gate: threshold, metric: x, min: 1}]
 """,
     "params.yaml": "train: {n: 1}\n",
@@ -255,6 +256,19 @@ def test_a_digest_that_is_a_path_leads_nowhere(clones: tuple[Clone, Clone]) -> N
     other = changed(run, point)
     assert clones[0].penstock("verify", str(run), str(other), home="home-one").returncode == 1
     assert victim.is_file(), "it was taken for a damaged entry of the store, and set aside"
+
+
+def test_a_run_in_containers_is_the_same_as_one_without(clones: tuple[Clone, Clone]) -> None:
+    docker_samples.demand_daemon()
+    for clone in clones:
+        pipeline = (clone.root / "pipelines/default.yaml").read_text()
+        environment = f"environment: {{image: '{docker_samples.image()}'}}\nstages:"
+        clone.write("pipelines/default.yaml", pipeline.replace("stages:", environment))
+    one, two = clones[0].run(), clones[1].run("--executor", "docker")
+    said = clones[0].verify(one, two, code=0)
+    assert "the same outputs and verdicts (4 stages, 3 outputs, 1 gate)\n" in said
+    assert "  environment image\n    (none) | sha256:" in said
+    clones[0].verify(one, two, "--strict", code=1)
 
 
 @pytest.mark.slow
