@@ -302,36 +302,26 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, str]]:
     server.server_close()
 
 
-@pytest.mark.parametrize("without", ["", "curl"])
+TOOLS = ["sh", "uname", "cut", "cat", "mktemp", "rm", "tar", "gzip", "sha256sum", "dirname", "mkdir", "tr"]
+
+
+@pytest.mark.parametrize(
+    ("client", "box"), [("curl", ""), ("wget", ""), ("wget", "busybox")], ids=["curl", "wget", "busybox"]
+)
 def test_dagger_is_fetched_checked_and_run(
-    stand_ins: StandIns, mirror: tuple[str, str], without: str
+    stand_ins: StandIns, mirror: tuple[str, str], client: str, box: str
 ) -> None:
     address, sha256 = mirror
-    if not shutil.which("wget"):
-        pytest.skip("wget is not here: apt-get install wget")
     path = stand_ins.base / "only"
     path.mkdir()
-    tools = [
-        "sh",
-        "uname",
-        "cut",
-        "cat",
-        "mktemp",
-        "rm",
-        "tar",
-        "gzip",
-        "sha256sum",
-        "dirname",
-        "mkdir",
-        "wget",
-        "curl",
-    ]
-    for name in set(tools) - {without}:
-        found = shutil.which(name)
-        if found:
-            (path / name).symlink_to(found)
+    for name in (*TOOLS, client):
+        found = shutil.which(box or name)
+        if not found:
+            pytest.skip(f"{box or name} is not here: apt-get install {box or name}")
+        (path / name).symlink_to(found)
     done = script(
         stand_ins,
+        shell=str(path / "sh"),
         PATH=str(path),
         TMPDIR=str(stand_ins.base),
         PENSTOCK_DAGGER="",
@@ -339,7 +329,7 @@ def test_dagger_is_fetched_checked_and_run(
         PENSTOCK_DAGGER_SHA256=sha256,
     )
     assert done.returncode == 0, done.stderr
-    assert stand_ins.calls()[-1][0] == "fetched"
+    assert [call[0] for call in stand_ins.calls()] == ["fetched"]
     assert not [each for each in stand_ins.base.iterdir() if each.name.startswith("tmp")]
 
 
