@@ -29,7 +29,7 @@ COMMANDS = {
 EPILOG = """\
 exit codes:
   0    everything passed
-  1    a stage failed
+  1    a stage failed; verify: the runs part
   2    the pipeline file or the command line is wrong
   3    a required gate failed
   4    a required gate was inconclusive
