@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import io
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,7 +26,25 @@ from penstock.executors.docker_daemon import Daemon, connect
 REPOSITORY = "penstock-test"
 FORMAT = 2
 PROGRAMS = (
-    *("sh", "cat", "chmod", "cp", "date", "dd", "env", "head", "id", "kill", "ln", "ls", "mkdir", "mv", "od"),
+    *(
+        "sh",
+        "cat",
+        "grep",
+        "sed",
+        "chmod",
+        "cp",
+        "date",
+        "dd",
+        "env",
+        "head",
+        "id",
+        "kill",
+        "ln",
+        "ls",
+        "mkdir",
+        "mv",
+        "od",
+    ),
     *("rm", "seq", "setsid", "sleep", "sort", "stat", "tail", "test", "touch", "tr", "true", "wc"),
 )
 
@@ -80,7 +100,11 @@ def _imported(kind: str, files: Iterable[Path], links: dict[str, str] | None = N
     wanted = sorted({*_with_libraries(files)})
     facts = [FORMAT, *([str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in wanted)]
     name = f"{REPOSITORY}:{kind}-{of_json([facts, links]).removeprefix('sha256:')[:12]}"
-    if held.find(name) is None:
+    # or two test processes would make two images of one name
+    with Path(tempfile.gettempdir(), f"{REPOSITORY}-{os.geteuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if held.find(name) is not None:
+            return name
         tar = _archive(wanted, {"/bin/sh": str(_program("sh")), **(links or {})})
         held.api.import_image_from_data(tar, repository=REPOSITORY, tag=name.partition(":")[2])
     return name

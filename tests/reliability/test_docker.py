@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +16,10 @@ from typing import Any
 import pytest
 
 import docker_samples
+from penstock.executors.docker import Docker
+from penstock.executors.docker_environments import tag_of
+from penstock.executors.environments import Environments
+from penstock.plan.model import Environment
 from reliability.runs import Project, ended, stop_group
 from stage_samples import appears, gone, marker
 from wheels import wheel
@@ -30,9 +36,6 @@ def _project(tmp_path: Path, stages: str, *, more: str = "", image: str | None =
 
 
 def _label(project: Project) -> str:
-    from penstock.executors.docker import Docker
-    from penstock.executors.environments import Environments
-
     return Docker(Environments(project.store, project.root)).project
 
 
@@ -269,55 +272,66 @@ def _with_environment(tmp_path: Path, stages: str) -> Project:
         more="",
         image=f"{docker_samples.python_image()}, requirements: requirements.txt",
     )
-    wheel(project.root / "wheels")
-    (project.root / "requirements.txt").write_text(
-        f"# {project.root}\n--no-index\n--find-links ./wheels\ntiny==1.0\n"
-    )
+    place = marker()  # no other test has the same image
+    wheel(project.root / place)
+    (project.root / "requirements.txt").write_text(f"--no-index\n--find-links ./{place}\ntiny==1.0\n")
     project.environ["UV_OFFLINE"] = "1"
     return project
 
 
+def _tag(project: Project) -> str:
+    """The name of the image that a project's lock file is installed into."""
+    environments = Environments(project.store, project.root)
+    wanted = environments.requirements(Environment(requirements="requirements.txt"))
+    base = docker_samples.demand_daemon().find(docker_samples.python_image())
+    assert base is not None
+    return tag_of(base, None, wanted)
+
+
 def _made(project: Project) -> list[str]:
-    api = docker_samples.demand_daemon().api
-    return [each["Id"] for each in api.images(name="penstock-env")]
+    found = docker_samples.demand_daemon().api.images(name=_tag(project))
+    return [each["Id"] for each in found]
 
 
-def test_a_lock_file_is_installed_once_into_an_image_of_its_own(tmp_path: Path) -> None:
-    stages = (
-        "  one: {run: 'tiny > one', outputs: [one]}\n"
-        "  two: {run: 'python -c \"import tiny; print(tiny.__file__)\" > two', outputs: [two]}\n"
-    )
-    project = _with_environment(tmp_path, stages)
-    before = _made(project)
-    try:
-        done = project.run(*DOCKER, "-j", "2")
-        assert done.code == 0, done.said
-        assert (project.root / "one").read_text() == "tiny 1.0\n"
-        assert (project.root / "two").read_text().startswith("/penstock/env/lib/python3")
-        assert done.err.count("installing its environment, requirements.txt") == 1
-        (made,) = {*_made(project)} - {*before} or {*before}
-        about = docker_samples.demand_daemon().api.inspect_image(made)
-        assert about["Config"]["Labels"]["penstock.project"] == ""
-        assert "UV_OFFLINE" not in str(about)
-        again = project.run(*DOCKER, "--force")
-        assert again.code == 0, again.said
-        assert "installing" not in again.err
-    finally:
-        for image in {*_made(project)} - {*before}:
-            docker_samples.demand_daemon().api.remove_image(image, force=True)
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Project]:
+    """A project with a lock file."""
+    project = _with_environment(tmp_path, INSTALLED)
+    yield project
+    for image in _made(project):
+        docker_samples.demand_daemon().api.remove_image(image, force=True)
 
 
-def test_requirements_that_cannot_be_installed_are_told_by_uv_and_nothing_is_kept(tmp_path: Path) -> None:
-    project = _with_environment(tmp_path, "  s: {run: 'true'}\n")
-    requirements = project.root / "requirements.txt"
+INSTALLED = """\
+  one: {run: 'tiny > one', outputs: [one]}
+  two: {run: 'python -c "import tiny; print(tiny.__file__)" > two', outputs: [two]}
+"""
+
+
+def test_a_lock_file_is_installed_once_into_an_image_of_its_own(installed: Project) -> None:
+    done = installed.run(*DOCKER, "-j", "2")
+    assert done.code == 0, done.said
+    assert (installed.root / "one").read_text() == "tiny 1.0\n"
+    assert (installed.root / "two").read_text().startswith("/penstock/env/lib/python3")
+    assert done.err.count("installing its environment, requirements.txt") == 1
+    (made,) = _made(installed)
+    about = docker_samples.demand_daemon().api.inspect_image(made)
+    assert about["Config"]["Labels"]["penstock.project"] == ""
+    assert "UV_OFFLINE" not in str(about)
+    again = installed.run(*DOCKER, "--force")
+    assert again.code == 0, again.said
+    assert "installing" not in again.err
+
+
+def test_requirements_that_cannot_be_installed_are_told_by_uv_and_nothing_is_kept(installed: Project) -> None:
+    requirements = installed.root / "requirements.txt"
     requirements.write_text(requirements.read_text().replace("tiny==1.0", "tiny==2.0"))
-    before = _made(project)
-    done = project.run(*DOCKER)
+    done = installed.run(*DOCKER)
     assert done.code == 5
     assert "the environment for 'requirements.txt' cannot be built" in done.err
     assert "tiny==2.0" in done.err
-    assert _made(project) == before
-    assert _containers(project) == []
+    assert _made(installed) == []
+    assert _containers(installed) == []
 
 
 def test_a_plan_says_what_would_run(tmp_path: Path) -> None:
@@ -325,3 +339,80 @@ def test_a_plan_says_what_would_run(tmp_path: Path) -> None:
     done = project.command("plan", "-f", "p.yaml", *DOCKER)
     assert done.code == 0
     assert "1 stage would run" in done.out
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """The address of a registry on this machine."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.skip("there is no registry: apt-get install docker-registry")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = tmp_path / "registry.yml"
+    settings.write_text(
+        "version: 0.1\n"
+        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
+        f"http: {{addr: '{address}'}}\n"
+    )
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([program, "serve", str(settings)], stdout=quiet, stderr=quiet)
+    try:
+        until = time.monotonic() + 20
+        while not _listens(address) and time.monotonic() < until:
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as door:
+        return door.connect_ex((host, int(port))) == 0
+
+
+def test_an_image_is_pulled_only_for_a_stage_that_runs(tmp_path: Path, registry: str) -> None:
+    api = docker_samples.demand_daemon().api
+    repository = f"{registry}/ml/base"
+    name = f"{repository}:1"
+    api.tag(docker_samples.image(), repository, "1")
+    pushed = [line for line in api.push(repository, "1", stream=True, decode=True) if "aux" in line]
+    digest = pushed[-1]["aux"]["Digest"]
+    api.remove_image(name)
+    project = _project(tmp_path, "  s: {run: 'echo 1 > out', outputs: [out]}\n", image=name)
+    try:
+        plan = project.command("plan", "-f", "p.yaml", *DOCKER)
+        assert plan.code == 0, plan.said
+        assert api.images(name=repository) == []
+        done = project.run(*DOCKER)
+        assert done.code == 0, done.said
+        assert f"pulling {name}" in done.err
+        assert project.report()["stages"][0]["environment"]["image"] == digest
+        api.remove_image(name)
+        assert project.runs(*DOCKER) == {"s": "cached"}
+        assert api.images(name=repository) == []
+    finally:
+        if api.images(name=repository):
+            api.remove_image(name)
+
+
+def test_a_build_that_is_killed_leaves_nothing_that_is_used(installed: Project) -> None:
+    good = (installed.root / "requirements.txt").read_text()
+    with socket.socket() as index:  # it takes calls, and never answers
+        index.bind(("127.0.0.1", 0))
+        index.listen()
+        address = f"http://127.0.0.1:{index.getsockname()[1]}/simple"
+        (installed.root / "requirements.txt").write_text(f"--index-url {address}\ntiny==1.0\n")
+        del installed.environ["UV_OFFLINE"]
+        process = installed.start("run", "-f", "p.yaml", *DOCKER)
+        (container,) = _containers(installed, within_s=20.0)
+        assert container["Name"].startswith("/penstock-env-build-")
+        process.kill()
+        process.communicate()
+    assert _made(installed) == []
+    (installed.root / "requirements.txt").write_text(good)
+    assert installed.runs(*DOCKER) == {"one": "ran", "two": "ran"}
+    assert _containers(installed) == []

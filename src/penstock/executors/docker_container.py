@@ -286,7 +286,9 @@ class _Container:
                 with suppress(OSError):
                     each.close()
         if self.id:
-            self.daemon.remove(self.id)
+            # or it would hide why the daemon could not be asked before; the next run tries again
+            with suppress(ExecutorError):
+                self.daemon.remove(self.id)
 
 
 class _Frames:

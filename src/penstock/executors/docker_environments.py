@@ -64,6 +64,12 @@ def derives(environment: Environment, *, own_image: bool) -> bool:
     return installs or (environment.python is not None and own_image)
 
 
+def tag_of(base: Image, python: str | None, wanted: Requirements) -> str:
+    """The name of the image that an environment is installed into."""
+    name = digest.of_json(["image", base.digest, base.id, python, wanted.digest])
+    return f"{REPOSITORY}:{name.removeprefix(digest.PREFIX)[:32]}"
+
+
 async def derived(
     daemon: Daemon,
     environments: Environments,
@@ -83,8 +89,7 @@ async def derived(
         ExecutorError: It cannot be made; the last lines of `uv` say why.
     """
     wanted = environments.requirements(environment)
-    name = digest.of_json(["image", base.digest, environment.python, wanted.digest, daemon.platform])
-    tag = f"{REPOSITORY}:{name.removeprefix(digest.PREFIX)[:32]}"
+    tag = tag_of(base, environment.python, wanted)
     found = await to_thread.run_sync(daemon.find, tag)
     if found is None:
         async with building.alone(environments.place / tag.replace(":", "-"), on_wait):
