@@ -25,6 +25,7 @@ GROUPS = (
         executor="local",
     ),
     Group("docker executor", (containers.docker,), executor="docker"),
+    Group("dagger module", (containers.dagger,), executor="dagger"),
     Group("pipeline", (readiness.pipeline,), executor="local"),
 )
 

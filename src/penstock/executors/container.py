@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from penstock.plan.model import Stage
 
+DAGGER = "v0.21.8"
+"""The engine that the module is made for, as `dagger.json` says."""
 DEFAULT_PYTHON = "3.12"
 RUNTIME_IMAGE = f"python:{DEFAULT_PYTHON}-slim"
 """For what Penstock itself does in containers."""

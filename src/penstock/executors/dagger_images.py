@@ -13,7 +13,7 @@ from anyio import to_thread
 from dagger import dag
 
 from penstock.errors import ExecutorError
-from penstock.executors.container import ENVIRONMENT, RUNTIME_IMAGE, image_of
+from penstock.executors.container import DAGGER, ENVIRONMENT, RUNTIME_IMAGE, image_of
 from penstock.executors.environments import Environments
 from penstock.executors.requirements import Requirements
 from penstock.plan.model import Environment, Stage
@@ -34,7 +34,7 @@ _INSTALL = f"""\
 """
 GPU_ENGINE = (
     "docker run --detach --privileged --gpus all --env _EXPERIMENTAL_DAGGER_GPU_SUPPORT=true"
-    " registry.dagger.io/engine:v0.21.8-gpu"
+    f" registry.dagger.io/engine:{DAGGER}-gpu"
 )
 _NO_GPU = "GPU support is not enabled"
 

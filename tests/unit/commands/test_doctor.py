@@ -30,6 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty directory to stand in, with a store beside it."""
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST", f"unix://{tmp_path}/no-engine.sock")
     for name in ("PENSTOCK_SANDBOX", "PENSTOCK_UV", "PENSTOCK_PIPELINE", "TOKEN"):
         monkeypatch.delenv(name, raising=False)
     # asking every Python of this machine takes seconds where they are behind shims
@@ -63,10 +64,9 @@ Run = Callable[..., tuple[int, dict[str, Any]]]
 def test_a_machine_with_uv_can_run_stages(document: Run) -> None:
     code, found = document()
     assert code == EXIT_OK
-    assert found["executors"] == {
-        "local": {"can_run": True, "stopped_by": []},
-        "docker": {"can_run": False, "stopped_by": ["docker"]},
-    }
+    assert found["executors"]["local"] == {"can_run": True, "stopped_by": []}
+    assert found["executors"]["docker"] == {"can_run": False, "stopped_by": ["docker"]}
+    assert found["executors"]["dagger"]["can_run"] is False
     assert finding(found, "uv")["state"] == "ok"
     assert finding(found, "penstock")["state"] == "ok"
     assert finding(found, "file")["remedy"] == ["penstock init"]
@@ -202,7 +202,8 @@ def test_the_table_fits_a_terminal(here: Path, capsys: pytest.CaptureFixture[str
     assert max(len(line) for line in lines if str(here.parent) not in line) <= 80
     states = {line.split()[1] for line in lines if line.startswith("  ") and not line.startswith("   ")}
     assert states <= {"ok", "note", "missing", "broken", "room", "copies"}
-    assert lines[-2:] == ["the local executor can run", "the docker executor cannot run: see docker"]
+    assert lines[-3:-1] == ["the local executor can run", "the docker executor cannot run: see docker"]
+    assert lines[-1].startswith("the dagger executor cannot run: see dagger")
 
 
 @pytest.mark.parametrize(
@@ -248,4 +249,4 @@ def test_the_nearest_directory_is_not_looked_for_below_a_file(tmp_path: Path) ->
 
 def test_every_group_of_an_executor_has_checks() -> None:
     assert all(group.checks for group in GROUPS)
-    assert {group.executor for group in GROUPS} == {None, "local", "docker"}
+    assert {group.executor for group in GROUPS} == {None, "local", "docker", "dagger"}
