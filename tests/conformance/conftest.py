@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,13 +28,19 @@ from support import MemoryHistory, SilentObserver
 
 @dataclass
 class Bench:
-    """A project on one executor."""
+    """A project on one executor.
+
+    Attributes:
+        environ: Where secrets come from.
+    """
 
     root: Path
     make: Callable[[Plan, Path], tuple[Executor[object], History]]
     read: Callable[[str], bytes | None]
     adapt: Callable[[Plan], Plan] = lambda plan: plan
     observer: SilentObserver = field(default_factory=SilentObserver)
+    kind: str = ""
+    environ: dict[str, str] = field(default_factory=dict)
 
     def write(self, files: Mapping[str, str]) -> None:
         for path, text in files.items():
@@ -46,7 +53,7 @@ class Bench:
             self.write({"pipeline.yaml": pipeline})
         _, plan = load_plan(self.root / "pipeline.yaml", Overlay(environ={}))
         self.observer = SilentObserver()
-        chosen = Options(selection=select(plan, only=only), **options)  # type: ignore[arg-type] # checked where used
+        chosen = Options(selection=select(plan, only=only), environ=self.environ, **options)  # type: ignore[arg-type] # checked where used
         return self.perform(plan, chosen)
 
     def perform(self, plan: Plan, options: Options) -> RunReport:
@@ -72,24 +79,43 @@ def stage(report: RunReport, name: str) -> StageResult:
     return next(each for each in report.stages if each.name == name)
 
 
-EXECUTORS = ("memory", "bubblewrap", "plain", "docker", pytest.param("dagger", marks=pytest.mark.dagger))
+def pipeline(stages: Mapping[str, object], **more: object) -> str:
+    """A pipeline file of these stages: a string is the command of one that does nothing else."""
+    whole = {name: {"run": each} if isinstance(each, str) else each for name, each in stages.items()}
+    return json.dumps({"version": 1, "name": "try", **more, "stages": whole}, ensure_ascii=False)
 
 
-@pytest.fixture(params=EXECUTORS)
+ISOLATING = ("bubblewrap", "plain", "docker", pytest.param("dagger", marks=pytest.mark.dagger))
+
+
+@pytest.fixture(params=("memory", *ISOLATING))
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    root = tmp_path / "project"
+    return _bench(request.param, tmp_path)
+
+
+@pytest.fixture(params=ISOLATING)
+def isolated(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    """Of executors for users; the one in memory isolates, masks and checks nothing, and says so."""
+    return _bench(request.param, tmp_path)
+
+
+def _bench(kind: str, tmp_path: Path) -> Bench:
+    root, home = tmp_path / "project", tmp_path / "home"
     root.mkdir()
-    if request.param == "dagger":
+    if kind == "dagger":
         from conformance.dagger_bench import dagger_bench
 
-        return dagger_bench(root)
-    if request.param == "memory":
-        return _memory(root)
-    if request.param == "docker":
+        made: Bench = dagger_bench(root)
+    elif kind == "memory":
+        made = _memory(root)
+    elif kind == "docker":
         from conformance.docker_bench import docker_bench
 
-        return docker_bench(root, tmp_path / "home")
-    return _local(root, tmp_path / "home", request.param)
+        made = docker_bench(root, home)
+    else:
+        made = _local(root, home, kind)
+    made.kind = kind
+    return made
 
 
 def _memory(root: Path) -> Bench:

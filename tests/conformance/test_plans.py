@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from conformance.conftest import Bench, stage, states
 from penstock.results import Verdict
 
@@ -201,6 +203,8 @@ def test_part_of_a_directory_output_can_be_an_input(bench: Bench) -> None:
 
 
 def test_only_needs_results_of_what_it_reads(bench: Bench) -> None:
+    if bench.kind == "dagger":
+        pytest.skip("an engine knows a result only by being asked to run for it, so what is read is run too")
     bench.write({"words.txt": "abc\n"})
     bench.run(CHAIN)
     report = bench.run(only=("count",))
