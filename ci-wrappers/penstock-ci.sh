@@ -144,8 +144,10 @@ run_dagger() {
   guard "$dagger" "$@" run report export "--path=$report"
   # a failed stage leaves a report; without one it is the call that failed, for which Dagger has only this code
   [ "$code" != 1 ] || [ -f "$report/exit-code" ] || code=$unavailable
-  [ -z "${GITHUB_STEP_SUMMARY:-}" ] || [ ! -f "$report/summary.md" ] ||
-    cat "$report/summary.md" >>"$GITHUB_STEP_SUMMARY"
+  [ -f "$report/summary.md" ] || return 0
+  # what `penstock run` shows at the end is lost among what Dagger shows
+  cat "$report/summary.md"
+  [ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$report/summary.md" >>"$GITHUB_STEP_SUMMARY"
 }
 
 run_local() {

@@ -203,7 +203,7 @@ def test_the_summary_is_shown_where_the_system_shows_one(stand_ins: StandIns) ->
     summary.write_text("before\n")
     script(stand_ins, **GITHUB, GITHUB_STEP_SUMMARY=str(summary))
     assert summary.read_text() == "before\n## passed\n"
-    shown = f"##vso[task.uploadsummary]{stand_ins.work}/penstock-report/summary.md\n"
+    shown = f"## passed\n##vso[task.uploadsummary]{stand_ins.work}/penstock-report/summary.md\n"
     assert script(stand_ins, **AZURE).stdout == shown
     (stand_ins.programs / "buildkite-agent").write_text(RECORDER)
     (stand_ins.programs / "buildkite-agent").chmod(0o755)
