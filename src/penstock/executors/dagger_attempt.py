@@ -105,11 +105,10 @@ class DaggerAttempt:
         if stage.params_file is not None:
             files[stage.params_file] = params_text(stage)
         home = {"HOME": f"{_TEMPORARY}/home", "TMPDIR": _TEMPORARY}
-        pycache = {"PYTHONPYCACHEPREFIX": f"{_TEMPORARY}/pycache"}
         environment = {"VIRTUAL_ENV": ENVIRONMENT} if stage.environment.declared else {}
         return {
             "work": WORK,
-            "variables": {**FIXED, **home, **pycache, **environment, **dict(stage.variables)},
+            "variables": {**FIXED, **home, **environment, **dict(stage.variables)},
             "path": [f"{ENVIRONMENT}/bin"] if environment else [],
             "archives": dict(archives),
             "files": files,

@@ -15,7 +15,7 @@ FIXED: Mapping[str, str] = {
     "LC_ALL": "C.UTF-8",
     "PYTHONHASHSEED": "0",
     "PYTHONUNBUFFERED": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",  # and no PYTHONPYCACHEPREFIX: it hides the bytecode that environments have
     "SOURCE_DATE_EPOCH": str(SOURCE_DATE),
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -55,7 +55,6 @@ def surroundings(
         "PATH": ":".join((*(str(path) for path in bin_dirs), system_path)),
         "HOME": home,
         "TMPDIR": temporary,
-        "PYTHONPYCACHEPREFIX": f"{temporary}/pycache",
         **variables,
         **secrets,
     }

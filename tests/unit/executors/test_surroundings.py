@@ -42,7 +42,6 @@ def test_nothing_of_the_callers_environment_is_passed_on_but_how_the_network_is_
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPYCACHEPREFIX": "/t/pycache",
         "SOURCE_DATE_EPOCH": "315532800",
         "PATH": "/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/h",
