@@ -15,7 +15,8 @@ FIXED: Mapping[str, str] = {
     "LC_ALL": "C.UTF-8",
     "PYTHONHASHSEED": "0",
     "PYTHONUNBUFFERED": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",  # and no PYTHONPYCACHEPREFIX: it hides the bytecode that environments have
+    # and no PYTHONPYCACHEPREFIX, which would hide the bytecode that environments bring
+    "PYTHONDONTWRITEBYTECODE": "1",
     "SOURCE_DATE_EPOCH": str(SOURCE_DATE),
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
