@@ -45,6 +45,7 @@ PROGRAMS = (
         "mv",
         "od",
     ),
+    *("find", "mkfifo", "readlink", "rmdir"),
     *("rm", "seq", "setsid", "sleep", "sort", "stat", "tail", "test", "touch", "tr", "true", "wc"),
 )
 

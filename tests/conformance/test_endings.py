@@ -112,9 +112,10 @@ def test_stages_that_do_not_wait_for_each_other_run_at_the_same_time(isolated: B
 def test_a_second_attempt_may_succeed(isolated: Bench) -> None:
     # nothing is kept from one attempt to the next, so chance decides: one in four attempts succeeds
     chance = "n=$(od -An -N1 -tu1 /dev/urandom); echo drew $n; test $n -lt 64; echo $n > out"
-    stages = {f"s{n}": {"run": chance, "outputs": [f"out{n}"], "retries": 10} for n in range(8)}
-    for n, each in enumerate(stages.values()):
-        each["run"] = chance.replace("> out", f"> out{n}")
+    stages = {
+        f"s{n}": {"run": chance.replace("> out", f"> out{n}"), "outputs": [f"out{n}"], "retries": 10}
+        for n in range(8)
+    }
     report = isolated.run(pipeline(stages), keep_going=True)
     again = [each for each in report.stages if each.state.value == "ran" and len(each.attempts) > 1]
     assert again, states(report)

@@ -181,24 +181,23 @@ class StatIndex:
     def _locate(self, path: str, *, follow: bool = True) -> tuple[bytes, os.stat_result] | None:
         """Where a declared path really is, and what is there."""
         place = self._root if path in ("", ".") else self._root + b"/" + os.fsencode(path)
+        real = os.path.realpath(place) if follow else place
         try:
-            real = os.path.realpath(place) if follow else place
             about = os.lstat(real)
         except (FileNotFoundError, NotADirectoryError):
             if os.path.islink(place):  # noqa: PTH114 - the path is bytes
-                raise _dangling(path, place) from None
+                raise (_dangling(path, place) if self._holds(real) else _leads_out(path, real)) from None
             return None
         except OSError as error:
             raise unreadable(error, path, path) from error
         if follow and stat.S_ISLNK(about.st_mode):
             raise _dangling(path, place)  # a link that leads to itself
-        if real not in (place, self._root) and not real.startswith(self._root + b"/"):
-            raise InputError(
-                f"input {path!r} leads out of the root, to {os.fsdecode(real)!r}",
-                path=path,
-                notes=("copy it to a place below the root, or move the root ('root:') above it",),
-            )
+        if real != place and not self._holds(real):
+            raise _leads_out(path, real)
         return real, about
+
+    def _holds(self, real: bytes) -> bool:
+        return real == self._root or real.startswith(self._root + b"/")
 
     def _file(self, path: str, place: bytes, about: os.stat_result) -> Part:
         name = os.fsencode(path)
@@ -286,4 +285,12 @@ def _dangling(path: str, place: bytes) -> InputError:
         f"input {path!r} is a link to {target!r}, where nothing is",
         path=path,
         notes=("repair the link, or put the file itself there",),
+    )
+
+
+def _leads_out(path: str, real: bytes) -> InputError:
+    return InputError(
+        f"input {path!r} leads out of the root, to {os.fsdecode(real)!r}",
+        path=path,
+        notes=("copy it to a place below the root, or move the root ('root:') above it",),
     )

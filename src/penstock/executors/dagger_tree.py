@@ -21,6 +21,7 @@ LIBRARY = "/penstock/lib"
 INPUTS = "/penstock/inputs"
 
 _SPECIAL = re.compile(r"([\\*?\[\]!#])")
+_END = re.compile(r"\A\s|\s\Z")  # the engine takes white space off both ends
 
 
 class Held(Record, kw_only=True):
@@ -81,13 +82,15 @@ def sources(root: dagger.Directory, tree: Iterable[Held]) -> dagger.Directory:
             linked.append(held)
     found = root.filter(include=literal(include), exclude=literal(exclude)) if include else dag.directory()
     for held in linked:
+        path, real = held.part.path, held.real
         if held.part.kind is PartKind.DIRECTORY:
-            found = found.with_directory(held.part.path, root.directory(held.real))
+            hidden = [name.removeprefix(f"{path}/") for name in held.masked]
+            found = found.with_directory(path, root.directory(real), exclude=literal(hidden))
         else:
-            found = found.with_file(held.part.path, root.file(held.real))
+            found = found.with_file(path, root.file(real))
     return found
 
 
 def literal(paths: Iterable[str]) -> list[str]:
     """Patterns of the engine that select these paths, whatever characters they hold."""
-    return [_SPECIAL.sub(r"\\\1", path) for path in paths]
+    return [_END.sub(r"[\g<0>]", _SPECIAL.sub(r"\\\1", path)) for path in paths]
