@@ -53,6 +53,7 @@ class SilentObserver:
 class MemoryHistory:
     """A history that lasts as long as the test."""
 
+    nothing: str = "no earlier result"
     keys: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Mapping[str, object]] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)

@@ -14,6 +14,8 @@ class LocalHistory:
     A store that cannot be written costs explanations, not runs: writes that only serve them may fail.
     """
 
+    nothing = "no earlier result"
+
     def __init__(self, store: Store, index: StatIndex) -> None:
         self._store = store
         self._index = index

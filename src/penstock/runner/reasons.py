@@ -12,7 +12,13 @@ from penstock.results import Change, Reason
 
 
 class History(Protocol):
-    """What earlier runs of this project left behind to explain this one."""
+    """What earlier runs of this project left behind to explain this one.
+
+    Attributes:
+        nothing: Why a stage runs of which it knows no key.
+    """
+
+    nothing: str
 
     def last_key(self, stage: str) -> str | None:
         """The key that a stage's last result had."""
@@ -48,7 +54,9 @@ class History(Protocol):
 
 
 class NoHistory:
-    """Remembers nothing: for a run whose machine goes away with it."""
+    """Remembers nothing: for a run in a place that goes away with it, where an engine keeps the results."""
+
+    nothing = "the engine has no result for these inputs"
 
     def last_key(self, _stage: str) -> str | None:
         """None."""
@@ -93,7 +101,7 @@ def why(stage: Stage, key: str, document: Document, history: History) -> Reason:
         return Reason(code="no-cache", sentence="declared with `cache: false`, so it always runs")
     last = history.last_key(stage.name)
     if last is None:
-        return Reason(code="first-run", sentence="no earlier result")
+        return Reason(code="first-run", sentence=history.nothing)
     if last == key:
         return Reason(code="evicted", sentence="its result is no longer in the store")
     before = history.key_document(last)
