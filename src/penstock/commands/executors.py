@@ -107,6 +107,7 @@ def _chosen(option: str | None, flag: str, value: str | None, variable: str, def
 def _demand(choice: tuple[str, str], what: str, known: Iterable[str]) -> None:
     value, where = choice
     if value not in known:
-        raise UsageError(
-            f"there is no {what} {value!r}", where=where, notes=(f"choose one of {', '.join(known)}",)
-        )
+        remedy = f"choose one of {', '.join(known)}"
+        if value == "dagger":  # whose engine calls Penstock, and not Penstock the engine
+            remedy = "a Dagger engine runs the pipeline by: dagger call full-pipeline"
+        raise UsageError(f"there is no {what} {value!r}", where=where, notes=(remedy,))

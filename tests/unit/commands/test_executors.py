@@ -49,6 +49,7 @@ def test_the_command_line_wins_over_the_environment_and_local_is_the_default() -
     ("given", "environ", "message"),
     [
         (("podman", None), {}, r"--executor: there is no executor 'podman'\n  choose one of local, docker"),
+        (("dagger", None), {}, r"no executor 'dagger'\n  a Dagger engine runs the pipeline by: dagger call"),
         ((None, None), {"PENSTOCK_EXECUTOR": "x"}, r"PENSTOCK_EXECUTOR: there is no executor 'x'"),
         ((None, "tpu"), {}, r"there is no accelerator 'tpu'\n  choose one of cpu, cuda, auto"),
         ((None, None), {"PENSTOCK_ACCELERATOR": "x"}, r"PENSTOCK_ACCELERATOR: there is no accelerator 'x'"),
