@@ -58,7 +58,8 @@ class Usage(Record):
         wall_s: Elapsed seconds.
         cpu_s: User and system seconds of the process and all that it waited for.
         peak_memory_bytes: Resident memory of its largest process at its peak; Linux counts from what Penstock
-            itself held (about 40 MiB) when it started the process.
+            itself held (about 40 MiB) when it started the process. With Docker, of all its processes together
+            and of the files that the kernel keeps in memory for them.
     """
 
     wall_s: float
