@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -14,11 +15,10 @@ import dagger
 from dagger import dag
 
 from penstock.errors import EXIT_OK, UsageError
-from penstock.executors.container import RUNTIME_IMAGE
 from penstock.executors.dagger_engine import DaggerExecutor
 from penstock.executors.dagger_images import has_gpu
 from penstock.executors.dagger_source import read_plan
-from penstock.executors.dagger_tree import Held
+from penstock.executors.dagger_tree import Courier, Held
 from penstock.plan.compiled import seen_from_here
 from penstock.plan.model import Overlay, Plan, Secret, Stage
 from penstock.record import Record, field, replace
@@ -54,10 +54,7 @@ class Finished(Record):
 
     def reports(self) -> dagger.Directory:
         """The files that `penstock run` leaves in `.penstock/runs/<run>/`."""
-        directory = dag.directory()
-        for name, data in keep.files(self.report, self.executor.manifests.get).items():
-            directory = directory.with_new_file(name, data.decode("utf-8", "replace"))
-        return directory
+        return self.executor.courier.directory(keep.files(self.report, self.executor.manifests.get))
 
     def outputs(self, stages: Iterable[Stage]) -> dagger.Directory:
         """What stages have made, at its paths."""
@@ -89,19 +86,19 @@ def _with(directory: dagger.Directory, held: Held) -> dagger.Directory:
 
 
 async def fail(message: str, code: int) -> NoReturn:
-    """End the function with a message and an exit code: `dagger call` ends with that of the exec that failed.
+    """End the function with a message, and `dagger call` with an exit code, as if a container had failed.
+
+    An exception would do, but its traceback would stand in the log, and mean nothing to a user.
 
     Raises:
-        dagger.ExecError: Always.
+        SystemExit: Always.
     """
-    await (
-        dag.container()
-        .from_(RUNTIME_IMAGE)
-        .with_new_file("/message", message)
-        .with_exec(["/bin/sh", "-c", f"cat /message >&2; exit {code}"])
-        .sync()
-    )
-    raise AssertionError("the command did not fail")
+    error = dag.error(message)
+    ended = {"_type": "EXEC_ERROR", "cmd": ["penstock"], "exitCode": code, "stdout": "", "stderr": ""}
+    for name, value in ended.items():
+        error = error.with_value(name, dagger.JSON(json.dumps(value)))
+    await dag.current_function_call().return_error(error)
+    raise SystemExit(code)
 
 
 class Session(Record, frozen=False):
@@ -163,6 +160,9 @@ class Session(Record, frozen=False):
             source_directory=self.source if below == "." else self.source.directory(below),
             root=self.root,
             run_id=run_id,
+            courier=Courier(
+                place=Path(tempfile.mkdtemp(prefix="penstock-", dir=self.place.parent)), load=self._handed
+            ),
         )
         report = await Run(
             plan=plan,
@@ -205,7 +205,7 @@ class Session(Record, frozen=False):
 
         Raises:
             PenstockError: As `run`.
-            dagger.ExecError: It did not pass.
+            SystemExit: It did not pass.
         """
         finished = await self.run(until)
         await finished.demand_success()
@@ -219,7 +219,7 @@ class Session(Record, frozen=False):
 
         Raises:
             PenstockError: As `run`, or there is no such stage.
-            dagger.ExecError: It did not pass.
+            SystemExit: It did not pass.
         """
         stage = self.stage(name)
         finished = await self.run([name])
@@ -237,7 +237,7 @@ class Session(Record, frozen=False):
 
         Raises:
             PenstockError: As `run`, or the pipeline publishes nothing.
-            dagger.ExecError: It did not pass.
+            SystemExit: It did not pass.
         """
         if self.plan.archive is None:
             raise UsageError(
@@ -248,7 +248,10 @@ class Session(Record, frozen=False):
         await self.verdict()
         return dag.current_module().workdir(self._below_workdir(self.plan.archive.path))
 
-    def _below_workdir(self, path: str) -> str:
+    def _handed(self, path: Path) -> dagger.Directory:
+        return dag.current_module().workdir(self._below_workdir(path))
+
+    def _below_workdir(self, path: str | Path) -> str:
         return str((self.root / path).relative_to(self.place.parent))
 
     def judged(self) -> list[str]:

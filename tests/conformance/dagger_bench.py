@@ -22,6 +22,7 @@ class DaggerBench(Bench):
     """Every run is a session of its own; its outputs are put into the project afterwards."""
 
     history: MemoryHistory
+    scratch: Path
 
     def perform(self, plan: Plan, options: Options) -> RunReport:
         return anyio.run(self._perform, self.adapt(plan), options)
@@ -31,6 +32,7 @@ class DaggerBench(Bench):
         from dagger import dag
 
         from penstock.executors.dagger_engine import DaggerExecutor
+        from penstock.executors.dagger_tree import Courier
 
         outputs = [output.path for stage in plan.stages for output in stage.outputs]
         async with dagger.connection(dagger.Config(log_output=io.StringIO())):
@@ -40,6 +42,7 @@ class DaggerBench(Bench):
                 source_directory=dag.host().directory(str(self.root), exclude=[".penstock", *outputs]),
                 root=self.root,
                 run_id=run_id,
+                courier=Courier(place=self.scratch, load=lambda path: dag.host().directory(str(path))),
             )
             run = Run(
                 plan=plan,
@@ -75,4 +78,6 @@ def dagger_bench(root: Path) -> Bench:
 
     bench = DaggerBench(root, make, read, adapt)  # type: ignore[arg-type] # `perform` makes one
     bench.history = MemoryHistory()
+    bench.scratch = root.parent / "scratch"
+    bench.scratch.mkdir()
     return bench

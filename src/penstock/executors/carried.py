@@ -43,12 +43,10 @@ _LAUNCHER = """\
 #!/bin/sh
 # Runs what lies beside this file, by a Python that was mounted together with its own C library.
 at=RUNTIME
-for loader in $at/lib64/ld-linux-x86-64.so.2 $at/lib/ld-linux-aarch64.so.1; do
-  [ -e "$loader" ] && break
+for loader in $at/usr/lib/*-linux-gnu/ld-linux-*.so.*; do  # /lib64 may lead to the one of the image
+  libraries=$at/usr/local/lib:${loader%/*}
+  exec "$loader" --library-path "$libraries" "$at/usr/local/bin/python3" -I -S "${0%/*}" "$@"
 done
-machine=$(uname -m)
-exec "$loader" --library-path "$at/usr/local/lib:$at/lib/$machine-linux-gnu:$at/usr/lib/$machine-linux-gnu" \\
-  "$at/usr/local/bin/python3" -I -S "${0%/*}" "$@"
 """.replace("RUNTIME", RUNTIME)
 _PACKAGES = ("__init__.py", "cache/__init__.py", "executors/__init__.py")
 

@@ -97,7 +97,8 @@ class DaggerAttempt:
             # kept apart by name and not by value: another token must not train again
             secret = dag.set_secret(f"penstock-{name}", value.decode("utf-8", "surrogateescape"))
             container = container.with_secret_variable(name, secret)
-        return container.with_new_file(_SPEC, digest.canonical_json(self._spec(archives)).decode())
+        spec = executor.courier.file(digest.canonical_json(self._spec(archives)))
+        return container.with_mounted_file(_SPEC, spec)
 
     def _spec(self, archives: Mapping[str, str]) -> dict[str, Any]:
         stage = self.stage

@@ -25,7 +25,7 @@ from penstock.executors.base import Outcome, Request
 from penstock.executors.carried import LAUNCH, STAGE, SURVEY, carried
 from penstock.executors.container import RUNTIME_IMAGE
 from penstock.executors.dagger_images import Images, asking
-from penstock.executors.dagger_tree import INPUTS, LIBRARY, DaggerTree, Held, held_source
+from penstock.executors.dagger_tree import INPUTS, LIBRARY, Courier, DaggerTree, Held, held_source
 from penstock.executors.hints import nearest_file
 from penstock.plan.model import Plan, Stage
 from penstock.plan.paths import selects
@@ -45,6 +45,7 @@ class DaggerExecutor(Record, frozen=False):
         source_directory: The pipeline's root.
         root: Where the plan was read; holds the requirements files, and need hold nothing else.
         run_id: Tells this run's results from those of earlier ones.
+        courier: Brings files to the engine.
 
     Attributes:
         placed: What stages have made, by path: `export` to the root puts it here, and writes nothing.
@@ -56,6 +57,7 @@ class DaggerExecutor(Record, frozen=False):
     source_directory: dagger.Directory
     root: Path
     run_id: str
+    courier: Courier
     name: str = "dagger"
     placed: dict[str, Held] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class DaggerExecutor(Record, frozen=False):
                         .from_(RUNTIME_IMAGE)
                         .with_mounted_directory(LIBRARY, await self.library(SURVEY))
                         .with_mounted_directory(_SOURCE, self.source_directory)
-                        .with_new_file(_REQUEST, digest.canonical_json(request).decode())
+                        .with_mounted_file(_REQUEST, self.courier.file(digest.canonical_json(request)))
                         .with_exec(["python3", "-I", "-S", LIBRARY, _REQUEST, _SOURCE, _SURVEY])
                     )
                     self._surveyed = json.loads(await container.file(_SURVEY).contents())
@@ -119,12 +121,9 @@ class DaggerExecutor(Record, frozen=False):
     async def library(self, modules: tuple[str, ...]) -> dagger.Directory:
         """What is carried into a container, as the engine has it."""
         if modules not in self._libraries:
-            directory = dag.directory()
-            for path, text in carried(modules).items():
-                mode = 0o755 if path == LAUNCH else 0o644
-                directory = directory.with_new_file(path, text, permissions=mode)
+            files = {path: text.encode() for path, text in carried(modules).items()}
             with asking("the engine does not answer"):
-                self._libraries[modules] = await directory.sync()
+                self._libraries[modules] = await self.courier.directory(files, programs=[LAUNCH]).sync()
         return self._libraries[modules]
 
     async def names(self) -> Path:

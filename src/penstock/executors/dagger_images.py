@@ -52,14 +52,19 @@ def asking(what: str, where: str | None = None) -> Iterator[None]:
     try:
         yield
     except dagger.ExecError as error:
-        lines = [line for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
+        said = f"{error.stdout}\n{error.stderr}".strip() or _bare(error)
+        lines = [line for line in said.splitlines() if line.strip()]
         raise ExecutorError(what, where=where, notes=tuple(lines[-_LAST_LINES:])) from error
     except dagger.QueryError as error:
-        raise _refused(str(error).split(" [traceparent:")[0], what, where) from error
+        raise _refused(_bare(error), what, where) from error
     except dagger.DaggerError as error:
         raise ExecutorError(
             f"{what}: the engine cannot be reached", where=where, notes=(str(error).splitlines()[0],)
         ) from error
+
+
+def _bare(error: dagger.QueryError) -> str:
+    return str(error).split(" [traceparent:")[0]
 
 
 def _refused(answer: str, what: str, where: str | None) -> ExecutorError:
@@ -135,7 +140,7 @@ class Images(Record, frozen=False):
         key = (reference, stage.environment)
         async with self._lock(key):
             if key not in self._ready:
-                base = dag.container().from_(reference).with_user("root")
+                base = dag.container().from_(reference).with_user("0:0")
                 if stage.environment.declared:
                     base = await self._installed(base, stage.environment)
                 self._ready[key] = base

@@ -8,7 +8,9 @@ it had written before, what reads it does not run again. Sources are content-add
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagger
@@ -46,6 +48,36 @@ class Held(Record, kw_only=True):
 
 
 DaggerTree = tuple[Held, ...]
+
+
+class Courier(Record):
+    """Hands files to the engine as files: their text as an argument would stand in every log.
+
+    Args:
+        place: A directory on this disk, for as long as the engine is asked.
+        load: The engine's view of a directory in it.
+    """
+
+    place: Path
+    load: Callable[[Path], dagger.Directory]
+
+    def directory(self, files: Mapping[str, bytes], programs: Collection[str] = ()) -> dagger.Directory:
+        """A directory with these files.
+
+        Args:
+            programs: Paths of those that are executable.
+        """
+        top = Path(tempfile.mkdtemp(prefix="handed-", dir=self.place))
+        for path, data in files.items():
+            target = top / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+            target.chmod(0o755 if path in programs else 0o644)
+        return self.load(top)
+
+    def file(self, data: bytes) -> dagger.File:
+        """A file with this content."""
+        return self.directory({"file": data}).file("file")
 
 
 def held_source(path: str, seen: Mapping[str, Any]) -> Held:
