@@ -25,8 +25,8 @@ class SilentObserver:
     def stage_started(self, name: str, why: str) -> None:
         self.started.append(name)
 
-    def stage_waiting(self, name: str, for_what: str) -> None:
-        self.waited.append((name, for_what))
+    def stage_waiting(self, name: str, why: str) -> None:
+        self.waited.append((name, why))
 
     def stage_output(self, name: str, text: str) -> None:
         self.output[name] = self.output.get(name, "") + text

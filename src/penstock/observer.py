@@ -19,8 +19,8 @@ class Observer(Protocol):
     def stage_started(self, name: str, why: str) -> None:
         """A stage's command is about to run; `why` is one clause."""
 
-    def stage_waiting(self, name: str, for_what: str) -> None:
-        """A stage waits for something that may take long: another process, an environment."""
+    def stage_waiting(self, name: str, why: str) -> None:
+        """A stage cannot start yet, for a reason that may take long: `installing its environment`."""
 
     def stage_output(self, name: str, text: str) -> None:
         """A stage printed this; lines may be cut anywhere."""

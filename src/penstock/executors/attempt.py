@@ -65,9 +65,9 @@ class _Attempt:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(workspace.remove)
 
-    def _waiting(self, for_what: str) -> None:
+    def _waiting(self, why: str) -> None:
         if self.executor.observer is not None:
-            self.executor.observer.stage_waiting(self.stage.name, for_what)
+            self.executor.observer.stage_waiting(self.stage.name, why)
 
     def _workspace(self, ready: Ready) -> Workspace:
         bindings = [self.executor.bind(located) for located in self.request.tree]

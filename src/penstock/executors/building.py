@@ -192,7 +192,7 @@ async def _locked(lock: int, on_wait: Callable[[str], None]) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         if not told:
-            on_wait("its environment is being installed")
+            on_wait("waiting while its environment is installed")
             told = True
         await anyio.sleep(_POLL_S)
 

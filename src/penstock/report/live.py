@@ -41,7 +41,6 @@ class _Row:
     began: float
     spinner: Spinner
     last: str = ""
-    waits_for: str = ""
     tail: str = field(default="", repr=False)
 
 
@@ -100,14 +99,12 @@ class LiveObserver:
     def stage_started(self, name: str, why: str) -> None:
         """Show it among the running."""
         self._open()
-        row = self._row(name)
-        row.waits_for = ""
-        row.last = one_line(why)
+        self._row(name).last = one_line(why)
 
-    def stage_waiting(self, name: str, for_what: str) -> None:
-        """Show what it waits for."""
+    def stage_waiting(self, name: str, why: str) -> None:
+        """Show what keeps it from starting."""
         self._open()
-        self._row(name).waits_for = one_line(for_what)
+        self._row(name).last = one_line(why)
 
     def stage_output(self, name: str, text: str) -> None:
         """Show the last line."""
@@ -222,8 +219,7 @@ class LiveObserver:
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis" if style.unicode else "crop")
         now = self._clock()
         for name, row in list(self._rows.items()):
-            last = f"waiting for {row.waits_for}" if row.waits_for else row.last
             took = wording.duration(now - row.began)
-            table.add_row(row.spinner, Text(name), Text(took), Text(style.write(last), style="dim"))
+            table.add_row(row.spinner, Text(name), Text(took), Text(style.write(row.last), style="dim"))
         done = f"  {self._ended} of {wording.count(self._total, 'stage')} done, {len(self._rows)} running"
         return Group(table, Text(done, style="dim"))

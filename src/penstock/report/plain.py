@@ -71,9 +71,9 @@ class PlainObserver:
         self._say(f"{name}: started ({one_line(why)})")
         self._beat()
 
-    def stage_waiting(self, name: str, for_what: str) -> None:
+    def stage_waiting(self, name: str, why: str) -> None:
         """Say so."""
-        self._say(f"{name}: waiting for {one_line(for_what)}")
+        self._say(f"{name}: {one_line(why)}")
 
     def stage_output(self, name: str, text: str) -> None:
         """Give complete lines if they are wanted as they come."""

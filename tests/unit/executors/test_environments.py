@@ -192,7 +192,7 @@ def test_of_several_at_a_time_one_builds_and_the_others_wait(place: Environments
     anyio.run(main)
     assert sorted(set(waits)) == [
         "installing its environment, requirements.txt",
-        "its environment is being installed",
+        "waiting while its environment is installed",
     ]
     assert waits.count("installing its environment, requirements.txt") == 1
 

@@ -45,8 +45,8 @@ def _until(stream: io.StringIO, words: str) -> str:
 
 def test_running_stages_are_shown_with_their_last_line_and_ended_ones_above() -> None:
     observer, stream = _observe()
-    observer.stage_waiting("train", "an environment with 43 packages")
-    _until(stream, "waiting for an environment with 43 packages")
+    observer.stage_waiting("train", "installing its environment, requirements.lock")
+    _until(stream, "installing its environment, requirements.lock")
     observer.stage_started("train", "src/churn/train.py changed")
     observer.stage_output("train", "epoch 1\nepo")
     observer.stage_output("train", "ch 2 \x1b[31mred\x1b[0m ::error::x\n")

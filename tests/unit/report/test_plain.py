@@ -38,7 +38,7 @@ def test_a_run_of_cached_stages_says_nothing_to_a_pipe() -> None:
 
 def test_a_pipe_gets_a_line_for_each_thing_that_happens() -> None:
     observer, stream, _ = _observe()
-    observer.stage_waiting("train", "an environment")
+    observer.stage_waiting("train", "installing its environment, requirements.lock")
     observer.stage_started("train", "src/churn/train.py changed")
     observer.stage_output("train", "epoch 1\n")
     observer.attempt_failed("train", samples.attempt(1), 2)
@@ -53,7 +53,7 @@ def test_a_pipe_gets_a_line_for_each_thing_that_happens() -> None:
     observer.run_finished(samples.passed())
     assert stream.getvalue() == (
         "2 stages, 2 at a time\n"
-        "train: waiting for an environment\n"
+        "train: installing its environment, requirements.lock\n"
         "train: started (src/churn/train.py changed)\n"
         "train: attempt 1 failed: exit code 1; 2 more attempts\n"
         "train: attempt 2 failed: no output build/train; 1 more attempt\n"
