@@ -12,6 +12,7 @@ from penstock.errors import PenstockError
 from penstock.executors.environments import Environments, installed_pythons
 from penstock.plan.compiled import Overlay, load_plan
 from penstock.plan.model import Environment, Plan
+from penstock.report.wording import count
 
 MAX_SHOWN = 6
 
@@ -64,9 +65,8 @@ def pipeline(machine: Machine) -> Iterator[Finding]:
         remedy = ("penstock plan" if file == "pipelines/default.yaml" else f"penstock plan -f {file}",)
         yield Finding(name="file", state=State.BROKEN, found=str(error).replace("\n  ", "; "), remedy=remedy)
         return
-    yield Finding(
-        name="file", state=State.OK, found=f"{file}: {len(plan.stages)} stages, {len(plan.gates)} gates"
-    )
+    holds = f"{count(len(plan.stages), 'stage')}, {count(len(plan.gates), 'gate')}"
+    yield Finding(name="file", state=State.OK, found=f"{file}: {holds}")
     environments = Environments(machine.store.home, root)
     for environment in _distinct(plan):
         yield _environment(plan, environment, environments)
