@@ -242,8 +242,9 @@ def lay_sets(params: Params, overlay: Overlay) -> None:
     for each in overlay.sets:
         name, equals, text = each.partition("=")
         if not equals:
+            example = shown(name.strip())[1:-1] or "train.epochs"
             raise UsageError(
-                f"{shown(each)} has no `=`", where="--set", notes=("write --set train.max_iter=50",)
+                f"{shown(each)} has no `=`", where="--set", notes=(f"write --set {example}=VALUE",)
             )
         _lay_text(params, name.strip(), text, "--set", f"--set {shown(name)[1:-1]}")
 

@@ -37,6 +37,16 @@ _DISPUTED = re.compile(
 )
 # printable as YAML means it, without what a terminal or a log would act on
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# what is meant, as a rule, by what the parser says
+_REMEDIES = {
+    "cannot start any token": "put the text in quotes",
+    "did not find expected key": "check how far these lines are indented: keys of one mapping begin in one column",
+    "mapping values are not allowed": "put a text with a colon in quotes, or check how far the line is indented",
+    "did not find expected ','": "close the bracket, or put a comma between the entries",
+    "unexpected end of stream": "close the quote",
+    "could not find expected ':'": "write `key: value`",
+    "expected <block end>": "check how far these lines are indented: entries of one list begin in one column",
+}
 
 Key = tuple[str | int, ...]
 _Event = Any  # the stubs make marks optional, and tags unknown, that parser events always have
@@ -165,7 +175,7 @@ class _Builder:
         try:
             value = self._one_document(events)
         except yaml.MarkedYAMLError as error:
-            self._refuse_syntax(error)
+            self._refuse_syntax(error, text)
         except yaml.YAMLError as error:
             raise PipelineError(
                 f"is not YAML: {str(error).splitlines()[0]}", where=f"{self._name}:1"
@@ -302,7 +312,7 @@ class _Builder:
     def _refuse(self, event: _Event, what: str, *notes: str) -> NoReturn:
         raise PipelineError(what, where=f"{self._name}:{event.start_mark.line + 1}", notes=notes)
 
-    def _refuse_syntax(self, error: yaml.MarkedYAMLError) -> NoReturn:
+    def _refuse_syntax(self, error: yaml.MarkedYAMLError, text: str) -> NoReturn:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         column = f" (column {mark.column + 1})" if mark else ""
@@ -310,6 +320,11 @@ class _Builder:
         notes: tuple[str, ...] = ()
         if mark and error.context_mark and error.context_mark.line != mark.line:
             notes = (f"{error.context or 'what it belongs to'} from line {error.context_mark.line + 1}",)
+        remedy = next((words for sign, words in _REMEDIES.items() if sign in what), None)
+        if mark and "\t" in text[mark.index : mark.index + 1]:
+            what, remedy = "a tab stands where YAML wants spaces", "indent with spaces"
+        if remedy:
+            notes = (*notes, remedy)
         raise PipelineError(
             f"is not YAML: {what}{column}", where=f"{self._name}:{line}", notes=notes
         ) from None
