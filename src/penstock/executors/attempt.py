@@ -15,7 +15,7 @@ from penstock.cache.trees import ingest
 from penstock.errors import ExecutorError, InputError
 from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
-from penstock.executors.hints import undeclared_inputs
+from penstock.executors.hints import inputs_written, undeclared_inputs
 from penstock.executors.log import Log
 from penstock.executors.process import Ended
 from penstock.executors.workspace import Workspace
@@ -119,10 +119,14 @@ class _Attempt:
 
     def _failure(self, ended: Ended, log: str) -> str | None:
         missing: tuple[str, ...] = ()
+        written: tuple[str, ...] = ()
         if ended.exit_code and not ended.timed_out:
             declared = [part.path for part in self.request.parts]
             missing = undeclared_inputs(log, self.executor.root, declared, dict(self.stage.variables))
-        return problems.failure(self.stage, ended.exit_code, timed_out=ended.timed_out, undeclared=missing)
+            written = inputs_written(log, declared)
+        return problems.failure(
+            self.stage, ended.exit_code, timed_out=ended.timed_out, undeclared=missing, written=written
+        )
 
     def _meddled(self, workspace: Workspace) -> str | None:
         changed = workspace.changed_inputs()

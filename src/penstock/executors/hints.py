@@ -11,6 +11,7 @@ _COMPLAINT = re.compile(
     r"no such file|not found|can't open|cannot open|no module named|cannot import name|does not exist",
     re.IGNORECASE,
 )
+_READ_ONLY = re.compile(r"read-only file system", re.IGNORECASE)
 _MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _NAME = re.compile(r"[\w./@+=,~%-]+")
 MAX_HINTS = 3
@@ -33,6 +34,15 @@ def undeclared_inputs(
         for path in (*_modules(line, variables), *_names(line)):
             if _is_project_file(root, path) and not _is_declared(path, declared):
                 found[path] = None
+    return tuple(found)[:MAX_HINTS]
+
+
+def inputs_written(log: str, declared: Sequence[str]) -> tuple[str, ...]:
+    """Inputs that a stage has tried to change where they are read-only, as its log complains."""
+    found: dict[str, None] = {}
+    for line in log[-_TAIL_CHARACTERS:].splitlines():
+        if _READ_ONLY.search(line):
+            found |= dict.fromkeys(path for path in _names(line) if _is_below(path, declared))
     return tuple(found)[:MAX_HINTS]
 
 
@@ -76,6 +86,8 @@ def _is_project_file(root: Path, path: str) -> bool:
 
 
 def _is_declared(path: str, declared: Sequence[str]) -> bool:
-    return any(
-        path == each or path.startswith(f"{each}/") or each.startswith(f"{path}/") for each in declared
-    )
+    return _is_below(path, declared) or any(each.startswith(f"{path}/") for each in declared)
+
+
+def _is_below(path: str, declared: Sequence[str]) -> bool:
+    return any(path == each or path.startswith(f"{each}/") for each in declared)

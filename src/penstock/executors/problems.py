@@ -12,12 +12,15 @@ _KILL = 9
 _MOST_SHOWN = 5
 
 
-def failure(stage: Stage, exit_code: int, *, timed_out: bool, undeclared: Iterable[str]) -> str | None:
+def failure(
+    stage: Stage, exit_code: int, *, timed_out: bool, undeclared: Iterable[str], written: Iterable[str] = ()
+) -> str | None:
     """What a command's end says; nothing if it succeeded.
 
     Args:
         exit_code: 128 + n when signal n ended it.
         undeclared: Paths of the project that its log complains about (`hints.undeclared_inputs`).
+        written: Inputs that it tried to change (`hints.inputs_written`).
     """
     if timed_out:
         return f"timed out after {stage.timeout_s:g} s"
@@ -30,6 +33,7 @@ def failure(stage: Stage, exit_code: int, *, timed_out: bool, undeclared: Iterab
     hints = [
         f"{path!r} is in the project, but no input of the stage: add it to its inputs" for path in undeclared
     ]
+    hints += [f"{path!r} is an input; write to a declared output instead" for path in written]
     return "\n  ".join((what, *hints))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.executors.hints import nearest_file, undeclared_inputs
+from penstock.executors.hints import inputs_written, nearest_file, undeclared_inputs
 
 
 @pytest.fixture
@@ -45,3 +45,19 @@ def test_the_file_that_was_meant_is_offered(root: Path) -> None:
     assert nearest_file(root, "od.sh") == ("nearest file: 'odd.sh'",)
     assert nearest_file(root, "src/other/feature.py") == ()
     assert nearest_file(root, "zzz") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("OSError: [Errno 30] Read-only file system: 'data/x.csv'", ("data/x.csv",)),
+        (
+            "sh: 1: cannot create /penstock/work/data/splits/new.csv: Read-only file system",
+            ("data/splits/new.csv",),
+        ),
+        ("OSError: [Errno 30] Read-only file system: '/etc/passwd'", ()),
+        ("read data/x.csv", ()),
+    ],
+)
+def test_an_input_that_could_not_be_changed_is_named(line: str, found: tuple[str, ...]) -> None:
+    assert inputs_written(line, ["data/x.csv", "data/splits"]) == found
