@@ -40,12 +40,12 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 # what is meant, as a rule, by what the parser says
 _REMEDIES = {
     "cannot start any token": "put the text in quotes",
-    "did not find expected key": "check how far these lines are indented: keys of one mapping begin in one column",
-    "mapping values are not allowed": "put a text with a colon in quotes, or check how far the line is indented",
+    "did not find expected key": "check the indentation: the keys of one mapping begin in one column",
+    "mapping values are not allowed": "put a text with a colon in quotes, or check the indentation",
     "did not find expected ','": "close the bracket, or put a comma between the entries",
     "unexpected end of stream": "close the quote",
     "could not find expected ':'": "write `key: value`",
-    "expected <block end>": "check how far these lines are indented: entries of one list begin in one column",
+    "expected <block end>": "check the indentation: the entries of one list begin in one column",
 }
 
 Key = tuple[str | int, ...]
