@@ -135,7 +135,7 @@ class Session(Record, frozen=False):
         if overlay.accelerator == "auto":
             overlay = replace(overlay, accelerator="cuda" if await has_gpu() else "cpu")
         loaded = await read_plan(source, pipeline, overlay, place)
-        values = {await _name(secret): await secret.plaintext() for secret in secrets}
+        values = dict([await _named_value(secret) for secret in secrets])
         return cls(
             source=source,
             plan=seen_from_here(loaded.plan, loaded.root),
@@ -281,7 +281,10 @@ class Session(Record, frozen=False):
         return outline.describe(self.plan)
 
 
-async def _name(secret: dagger.Secret) -> str:
-    """What a secret is called where it comes from: `env://HF_TOKEN` and `file://secrets/HF_TOKEN` alike."""
-    uri = await secret.uri()
-    return re.split(r"[/.]", (uri or await secret.name()).rstrip("/"))[-1]
+async def _named_value(secret: dagger.Secret) -> tuple[str, str]:
+    """What a secret is called where it comes from, `env://HF_TOKEN` and `file://secrets/HF_TOKEN` alike."""
+    uri = await secret.uri() or await secret.name()
+    value = await secret.plaintext()
+    # the newline that editors add to a file, and programs to what they print, is no part of a token
+    value = value if uri.startswith("env:") else value.removesuffix("\n")
+    return re.split(r"[/.]", uri.rstrip("/"))[-1], value

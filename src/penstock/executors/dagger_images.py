@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import dagger
@@ -14,6 +18,7 @@ from dagger import dag
 
 from penstock.errors import ExecutorError
 from penstock.executors.container import DAGGER, ENVIRONMENT, RUNTIME_IMAGE, image_of
+from penstock.executors.dagger_tree import literal
 from penstock.executors.environments import Environments
 from penstock.executors.requirements import Requirements
 from penstock.plan.model import Environment, Stage
@@ -27,6 +32,9 @@ _PROJECT = "/penstock/project"
 _REQUIREMENTS = "/penstock/requirements.txt"
 _CONSTRAINTS = "/penstock/constraints.txt"
 _LAST_LINES = 12
+SETTINGS = ("pyproject.toml", "uv.toml")
+_HERE = re.compile(rf"{re.escape(_PROJECT)}/\S+")
+_TABLES = ("[tool.uv]", "[tool.uv.", "[[tool.uv.")
 _INSTALL = f"""\
 {_UV} venv --quiet --no-project ${{1:+--python "$1"}} {ENVIRONMENT}
 {_UV} pip install --link-mode copy --compile-bytecode --no-progress --python {ENVIRONMENT}/bin/python \\
@@ -149,21 +157,66 @@ class Images(Record, frozen=False):
     async def _installed(self, base: dagger.Container, environment: Environment) -> dagger.Container:
         wanted = await self._requirements(environment)
         named = environment.requirements or environment.python or "tools"
-        root = str(self.root)
-        text = "\n".join((*(line.replace(root, _PROJECT) for line in wanted.installable), ""))
+        lines = (line.replace(str(self.root), _PROJECT) for line in wanted.installable)
+        text = _HERE.sub(lambda found: posixpath.normpath(found[0]), "\n".join((*lines, "")))
+        folder = posixpath.dirname(environment.requirements or "")
         container = (
             base.with_mounted_file(_UV, dag.container().from_(UV_IMAGE).file("/uv"))
             .with_mounted_cache(_CACHE, dag.cache_volume("penstock-uv"))
             .with_env_variable("UV_CACHE_DIR", _CACHE)
             .with_new_file(_REQUIREMENTS, text)
             .with_new_file(_CONSTRAINTS, "\n".join((*wanted.constraints, "")))
+            .with_mounted_directory(_PROJECT, self._project(folder, text))
+            .with_workdir(posixpath.join(_PROJECT, folder))
         )
-        if _PROJECT in text:  # packages of the project's own, by --find-links
-            container = container.with_mounted_directory(_PROJECT, self.source)
         container = container.with_exec(["/bin/sh", "-euc", _INSTALL, "install", environment.python or ""])
         with asking(f"the environment for {named!r} cannot be built", "uv"):
             container = await container.sync()
-        return container.without_mount(_UV).without_mount(_CACHE).without_env_variable("UV_CACHE_DIR")
+        container = container.without_mount(_UV).without_mount(_CACHE).without_mount(_PROJECT)
+        return container.without_env_variable("UV_CACHE_DIR").without_workdir()
+
+    def _project(self, folder: str, requirements: str) -> dagger.Directory:
+        """What `uv` needs of the project besides: its settings, and packages that lie there.
+
+        No more than that, for a stage runs again when its environment is made anew.
+        """
+        places = [posixpath.relpath(path, _PROJECT) for path in _HERE.findall(requirements)]
+        settings = {name: text for name in SETTINGS if (text := _settings(self.root / folder / name))}
+        for text in settings.values():
+            links = _uv_of(text).get("find-links", [])
+            places += [
+                posixpath.normpath(posixpath.join(folder, link)) for link in links if "://" not in link
+            ]
+        directory = self.source.filter(include=literal(places)) if places else dag.directory()
+        for name, text in settings.items():
+            directory = directory.with_new_file(posixpath.join(folder, name), text)
+        return directory
+
+
+def _settings(place: Path) -> str | None:
+    """What a file says to `uv`: the settings of a `pyproject.toml`, and not what changes more often."""
+    try:
+        text = place.read_text("utf-8")
+        if place.name != "pyproject.toml":
+            return text
+        kept, mine = [], False
+        for line in text.splitlines():
+            mine = line.strip().startswith(_TABLES) if line.lstrip().startswith("[") else mine
+            kept += [line] if mine else []
+        chosen = "".join(f"{line}\n" for line in kept)
+        same = _uv_of(chosen) == _uv_of(text)
+    except (OSError, ValueError):
+        return None
+    return chosen if same else text
+
+
+def _uv_of(text: str) -> dict[str, Any]:
+    """The settings in a `pyproject.toml`, or in a `uv.toml`, which holds nothing else."""
+    whole = tomllib.loads(text)
+    if {"project", "tool", "build-system"}.isdisjoint(whole):
+        return whole
+    found: dict[str, Any] = whole.get("tool", {}).get("uv", {})
+    return found
 
 
 def _with_gpus(container: dagger.Container, accelerator: Accelerator | None) -> dagger.Container:

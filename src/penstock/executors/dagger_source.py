@@ -16,7 +16,7 @@ from penstock.plan.load import Loaded, load
 from penstock.plan.model import Overlay, Plan
 from penstock.plan.reads import ABSENT, Reads
 
-_BESIDE_A_LOCK = ("*.txt", "*.in", "*.lock", "pyproject.toml", "requirements/**")
+_BESIDE_A_LOCK = ("*.txt", "*.in", "*.lock", "pyproject.toml", "uv.toml", "requirements/**")
 
 
 async def read_plan(source: dagger.Directory, pipeline: str, overlay: Overlay, top: Path) -> Loaded:

@@ -15,7 +15,7 @@ pytest.importorskip("dagger", reason="the Dagger SDK is not installed: pip insta
 
 import dagger
 from penstock.errors import ExecutorError
-from penstock.executors.dagger_images import asking
+from penstock.executors.dagger_images import _settings, asking
 from penstock.executors.dagger_tree import Courier, literal
 
 
@@ -111,21 +111,46 @@ def test_an_engine_without_gpus_is_told_with_the_remedy() -> None:
 @pytest.mark.parametrize(
     ("uri", "name", "expected"),
     [
-        ("env://HF_TOKEN", "", "HF_TOKEN"),
-        ("file:///run/secrets/HF_TOKEN", "", "HF_TOKEN"),
-        ("file://secrets/HF_TOKEN/", "", "HF_TOKEN"),
-        ("op://vault/item/HF_TOKEN", "", "HF_TOKEN"),
-        ("", "set.HF_TOKEN", "HF_TOKEN"),
+        ("env://HF_TOKEN", "", ("HF_TOKEN", "value\n")),
+        ("file:///run/secrets/HF_TOKEN", "", ("HF_TOKEN", "value")),
+        ("file://secrets/HF_TOKEN/", "", ("HF_TOKEN", "value")),
+        ("op://vault/item/HF_TOKEN", "", ("HF_TOKEN", "value")),
+        ("", "set.HF_TOKEN", ("HF_TOKEN", "value")),
     ],
 )
-def test_a_secret_is_called_what_its_address_ends_with(uri: str, name: str, expected: str) -> None:
-    from penstock.dagger_session import _name
+def test_a_secret_is_called_what_its_address_ends_with(
+    uri: str, name: str, expected: tuple[str, str]
+) -> None:
+    from penstock.dagger_session import _named_value
 
     async def give(text: str) -> str:
         return text
 
-    secret = SimpleNamespace(uri=lambda: give(uri), name=lambda: give(name))
-    assert anyio.run(_name, cast(dagger.Secret, secret)) == expected
+    secret = SimpleNamespace(
+        uri=lambda: give(uri), name=lambda: give(name), plaintext=lambda: give("value\n")
+    )
+    assert anyio.run(_named_value, cast(dagger.Secret, secret)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            '[project]\nname = "x"\n[tool.uv]\nfind-links = ["w"]\n[tool.ruff]\na = 1\n',
+            '[tool.uv]\nfind-links = ["w"]\n',
+        ),
+        ('[[tool.uv.index]]\nurl = "u"\n[a]\nb = 1\n', '[[tool.uv.index]]\nurl = "u"\n'),
+        ('[tool.uv.sources]\nx = {index = "y"}', '[tool.uv.sources]\nx = {index = "y"}\n'),
+        ("[tool]\nuv = {no-index = true}\n", "[tool]\nuv = {no-index = true}\n"),
+        ('[project]\nname = "x"\n', ""),
+        ("not toml", None),
+    ],
+)
+def test_of_a_project_only_what_it_says_to_uv_makes_an_environment_anew(
+    tmp_path: Path, text: str, kept: str | None
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert _settings(tmp_path / "pyproject.toml") == kept
 
 
 def test_the_module_imports_nothing_that_only_its_functions_need() -> None:

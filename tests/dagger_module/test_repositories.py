@@ -53,7 +53,7 @@ def test_a_root_below_the_source_is_where_paths_start(words: Repository, tmp_pat
     assert "'words.txt'" in called.error
 
 
-@pytest.mark.parametrize("kind", ["requirements", "includes", "uv.lock", "pyproject.toml"])
+@pytest.mark.parametrize("kind", ["requirements", "includes", "uv.lock"])
 def test_environments_come_from_the_repositorys_own_files(
     repository: Repository, tmp_path: Path, kind: str
 ) -> None:
@@ -70,9 +70,8 @@ def test_environments_come_from_the_repositorys_own_files(
             "requirements/more.txt": "tiny==1.0\n",
         },
         "uv.lock": {"pyproject.toml": project},
-        "pyproject.toml": {"pyproject.toml": project},
     }[kind]
-    lock = kind if kind in ("uv.lock", "pyproject.toml") else "lock.txt"
+    lock = kind if kind == "uv.lock" else "lock.txt"
     repository.write(files).write({"pipelines/default.yaml": TINY.replace("LOCK", lock)})
     if kind == "uv.lock":
         command = [find_uv(), "lock", "--quiet", "--python", sys.executable]
