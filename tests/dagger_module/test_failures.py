@@ -135,6 +135,11 @@ def test_an_image_that_is_not_there_is_named(words: Repository) -> None:
     demand(words.call("full-pipeline"), 5, "image 'no-such-image:7' cannot be had")
 
 
+def test_an_image_without_a_shell_is_said_to_be_that(words: Repository) -> None:
+    changed(words, "image: busybox", "image: 'ghcr.io/astral-sh/uv:0.10.3'")
+    demand(words.call("train", "entries"), 5, "stage 'train': its image has no /bin/sh")
+
+
 def test_an_environment_that_cannot_be_installed_is_said(words: Repository) -> None:
     changed(words, "{image: busybox}", "{requirements: requirements.txt}")
     words.write(

@@ -17,6 +17,7 @@ from anyio import to_thread
 from dagger import dag
 
 from penstock.errors import ExecutorError
+from penstock.executors import building
 from penstock.executors.container import DAGGER, ENVIRONMENT, RUNTIME_IMAGE, image_of
 from penstock.executors.dagger_tree import literal
 from penstock.executors.environments import Environments
@@ -38,13 +39,14 @@ _TABLES = ("[tool.uv]", "[tool.uv.", "[[tool.uv.")
 _INSTALL = f"""\
 {_UV} venv --quiet --no-project ${{1:+--python "$1"}} {ENVIRONMENT}
 {_UV} pip install --link-mode copy --compile-bytecode --no-progress --python {ENVIRONMENT}/bin/python \\
-  -r {_REQUIREMENTS} -c {_CONSTRAINTS}
+  -r {_REQUIREMENTS} ${{2:+-c "$2"}}
 """
 GPU_ENGINE = (
     "docker run --detach --privileged --gpus all --env _EXPERIMENTAL_DAGGER_GPU_SUPPORT=true"
     f" registry.dagger.io/engine:{DAGGER}-gpu"
 )
 _NO_GPU = "GPU support is not enabled"
+_NO_SHELL = re.compile(r"fork/exec /(?:bin/sh|penstock/lib/launch): no such file")
 
 
 @contextmanager
@@ -60,23 +62,24 @@ def asking(what: str, where: str | None = None) -> Iterator[None]:
     try:
         yield
     except dagger.ExecError as error:
-        said = f"{error.stdout}\n{error.stderr}".strip() or _bare(error)
+        said = f"{error.stdout}\n{error.stderr}".strip() or answer(error)
         lines = [line for line in said.splitlines() if line.strip()]
-        raise ExecutorError(what, where=where, notes=tuple(lines[-_LAST_LINES:])) from error
+        raise _refused("\n".join(lines[-_LAST_LINES:]), what, where) from error
     except dagger.QueryError as error:
-        raise _refused(_bare(error), what, where) from error
+        raise _refused(answer(error), what, where) from error
     except dagger.DaggerError as error:
         raise ExecutorError(
             f"{what}: the engine cannot be reached", where=where, notes=(str(error).splitlines()[0],)
         ) from error
 
 
-def _bare(error: dagger.QueryError) -> str:
+def answer(error: dagger.QueryError) -> str:
+    """What the engine says, without the address of its trace."""
     return str(error).split(" [traceparent:")[0]
 
 
-def _refused(answer: str, what: str, where: str | None) -> ExecutorError:
-    if _NO_GPU in answer:
+def _refused(said: str, what: str, where: str | None) -> ExecutorError:
+    if _NO_GPU in said:
         return ExecutorError(
             "the stage asks for a GPU, and this Dagger engine was started without GPU support",
             where=where,
@@ -85,7 +88,13 @@ def _refused(answer: str, what: str, where: str | None) -> ExecutorError:
                 "or run on the CPU: --accelerator cpu",
             ),
         )
-    return ExecutorError(what, where=where, notes=tuple(answer.splitlines()[:_LAST_LINES]))
+    if _NO_SHELL.search(said):
+        return ExecutorError(
+            "its image has no /bin/sh, which runs the commands of stages and sets up their environments",
+            where=where,
+            notes=("name another image under `environment`",),
+        )
+    return ExecutorError(what, where=where, notes=tuple(said.splitlines()[:_LAST_LINES]))
 
 
 class Images(Record, frozen=False):
@@ -165,13 +174,23 @@ class Images(Record, frozen=False):
             .with_mounted_cache(_CACHE, dag.cache_volume("penstock-uv"))
             .with_env_variable("UV_CACHE_DIR", _CACHE)
             .with_new_file(_REQUIREMENTS, text)
-            .with_new_file(_CONSTRAINTS, "\n".join((*wanted.constraints, "")))
             .with_mounted_directory(_PROJECT, self._project(folder, text))
             .with_workdir(posixpath.join(_PROJECT, folder))
         )
-        container = container.with_exec(["/bin/sh", "-euc", _INSTALL, "install", environment.python or ""])
-        with asking(f"the environment for {named!r} cannot be built", "uv"):
-            container = await container.sync()
+        limits = ""
+        if wanted.constraints:
+            limits = _CONSTRAINTS
+            container = container.with_new_file(limits, "\n".join((*wanted.constraints, "")))
+        command = ["/bin/sh", "-euc", _INSTALL, "install", environment.python or "", limits]
+        failure = f"the environment for {named!r} cannot be built"
+        with asking(failure, "uv"):
+            try:
+                container = await container.with_exec(command).sync()
+            except dagger.ExecError as error:
+                said = f"{error.stdout}\n{error.stderr}".strip()
+                if not said:  # it was not uv that failed
+                    raise
+                raise building.failed(failure, said.splitlines()) from error
         container = container.without_mount(_UV).without_mount(_CACHE).without_mount(_PROJECT)
         return container.without_env_variable("UV_CACHE_DIR").without_workdir()
 
