@@ -108,19 +108,19 @@ class Penstock:
     @check
     async def lint(self) -> str:
         """Run the stages that use the recipe `lint`, or the one called so."""
-        return await self._do(lambda session: session.verdict(session.using("lint", "lint")))
+        return await self._do(lambda session: session.checked("lint", "lint"))
 
     @function(cache="never")
     @check
     async def test(self) -> str:
         """Run the stages that use the recipe `pytest`, or the one called `test`."""
-        return await self._do(lambda session: session.verdict(session.using("pytest", "test")))
+        return await self._do(lambda session: session.checked("pytest", "test"))
 
     @function(cache="never")
     @check
     async def validate_data(self) -> str:
         """Run the stages that use the recipe `validate-data`, or the one called `validate`."""
-        return await self._do(lambda session: session.verdict(session.using("validate-data", "validate")))
+        return await self._do(lambda session: session.checked("validate-data", "validate"))
 
     @function(cache="never")
     async def train(self) -> dagger.Directory:

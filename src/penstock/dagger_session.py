@@ -16,7 +16,7 @@ from dagger import dag
 
 from penstock.errors import EXIT_OK, UsageError
 from penstock.executors.dagger_engine import DaggerExecutor
-from penstock.executors.dagger_images import has_gpu
+from penstock.executors.dagger_images import answer, has_gpu
 from penstock.executors.dagger_source import read_plan
 from penstock.executors.dagger_tree import Courier, Held
 from penstock.plan.compiled import seen_from_here
@@ -32,7 +32,7 @@ from penstock.runner.run import Options, Run
 from penstock.runner.selection import select
 
 _STANDING = (PublicationState.WRITTEN, PublicationState.UNCHANGED)
-_REPORT = "dagger call run report export --path report"
+_REPORT = "run.json, by: dagger call ... run report export --path report"
 
 
 class Finished(Record):
@@ -50,7 +50,7 @@ class Finished(Record):
     @property
     def summary(self) -> str:
         """The end of the run, as `penstock run` prints it."""
-        return console.render(self.report, place=_REPORT, style=Style())
+        return console.render(self.report, place=_REPORT, style=Style(), explained=False)
 
     def reports(self) -> dagger.Directory:
         """The files that `penstock run` leaves in `.penstock/runs/<run>/`."""
@@ -133,7 +133,8 @@ class Session(Record, frozen=False):
         place = Path(tempfile.mkdtemp(prefix="penstock-", dir=Path.cwd()))  # what is below can be given out
         os.chdir(place)  # messages name files as they are named in the source
         if overlay.accelerator == "auto":
-            overlay = replace(overlay, accelerator="cuda" if await has_gpu() else "cpu")
+            kind = "cuda" if await has_gpu() else "cpu"
+            overlay = replace(overlay, accelerator=kind, accelerator_required=False)
         loaded = await read_plan(source, pipeline, overlay, place)
         values = dict([await _named_value(secret) for secret in secrets])
         return cls(
@@ -258,14 +259,18 @@ class Session(Record, frozen=False):
         """The stages that gates read."""
         return sorted({stage for spec in self.plan.gates for stage, _ in spec.reads})
 
-    def using(self, recipe: str, name: str) -> list[str]:
-        """The names of the stages that use a recipe; the one that is called `name` if none does.
+    async def checked(self, recipe: str, name: str) -> str:
+        """Run the stages that use a recipe, or the one that is called `name`; that there is none is no fault.
 
         Raises:
-            UsageError: There is none either.
+            PenstockError: As `run`.
+            SystemExit: It did not pass.
         """
-        found = [stage.name for stage in self.plan.stages if stage.uses == recipe]
-        return found or [self.stage(name).name]
+        stages = [stage.name for stage in self.plan.stages if stage.uses == recipe]
+        stages = stages or [stage.name for stage in self.plan.stages if stage.name == name]
+        if not stages:
+            return f"nothing to do: no stage uses the recipe {recipe!r}, and none is called {name!r}"
+        return await self.verdict(stages)
 
     def stage(self, name: str) -> Stage:
         """The stage of a name.
@@ -283,8 +288,14 @@ class Session(Record, frozen=False):
 
 async def _named_value(secret: dagger.Secret) -> tuple[str, str]:
     """What a secret is called where it comes from, `env://HF_TOKEN` and `file://secrets/HF_TOKEN` alike."""
-    uri = await secret.uri() or await secret.name()
-    value = await secret.plaintext()
+    uri = "a secret"
+    try:
+        uri = await secret.uri() or await secret.name()
+        value = await secret.plaintext()
+    except dagger.QueryError as error:
+        raise UsageError(
+            f"{uri} cannot be had", where="--secrets", notes=(answer(error), "set it, or name another place")
+        ) from error
     # the newline that editors add to a file, and programs to what they print, is no part of a token
     value = value if uri.startswith("env:") else value.removesuffix("\n")
     return re.split(r"[/.]", uri.rstrip("/"))[-1], value

@@ -59,16 +59,20 @@ def summary(
     return render(report, place=f"{_nearby(folder)}/run.json", style=style_of(stream, environ))
 
 
-def render(report: RunReport, *, place: str, style: Style) -> str:
+def render(report: RunReport, *, place: str, style: Style, explained: bool = True) -> str:
     """The end of a run in a style.
 
     Args:
         place: Where `run.json` is, or how to get at it.
+        explained: Whether `penstock explain` knows of the run.
     """
     blocks = (
         _stages(report, style),
         _gates(report, style),
-        *(_failure(stage, place, style) for stage in wording.of(report.stages, *wording.BROKEN)),
+        *(
+            _failure(stage, place, style, explained=explained)
+            for stage in wording.of(report.stages, *wording.BROKEN)
+        ),
         _warnings(report, style),
         _places(report, place, style),
         _last_line(report, style),
@@ -191,7 +195,7 @@ def _pieces(line: str, columns: int) -> list[str]:
     return pieces
 
 
-def _failure(stage: StageResult, place: str, style: Style) -> Iterator[str]:
+def _failure(stage: StageResult, place: str, style: Style, *, explained: bool) -> Iterator[str]:
     text = wording.log(stage)
     lines = [line for line in text.splitlines() if line.strip()]
     bar = style.paint(style.write("│"), RED)
@@ -205,7 +209,8 @@ def _failure(stage: StageResult, place: str, style: Style) -> Iterator[str]:
             yield f"  {bar} {style.write(piece)}"
     if not lines:
         yield f"  {bar} " + style.paint("(it printed nothing)", DIM)
-    yield f"  why it ran: penstock explain {stage.name}"
+    if explained:
+        yield f"  why it ran: penstock explain {stage.name}"
 
 
 def _warnings(report: RunReport, style: Style) -> Iterator[str]:
