@@ -16,8 +16,8 @@ from penstock import digest
 from penstock.errors import EXIT_TIMEOUT
 from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
-from penstock.executors.carried import LAUNCH, RUNTIME, STAGE
-from penstock.executors.container import ENVIRONMENT, RUNTIME_IMAGE, WORK
+from penstock.executors.carried import LAUNCH, STAGE
+from penstock.executors.container import ENVIRONMENT, WORK
 from penstock.executors.dagger_images import asking
 from penstock.executors.dagger_tree import INPUTS, LIBRARY, DaggerTree, Held, part_of, sources
 from penstock.executors.hints import undeclared_inputs
@@ -79,13 +79,9 @@ class DaggerAttempt:
 
     async def _container(self) -> dagger.Container:
         executor, stage = self.executor, self.stage
-        runtime = dag.container().from_(RUNTIME_IMAGE).rootfs()
         container = (
-            (await executor.images.container(stage))
-            .with_mounted_directory(RUNTIME, runtime, read_only=True)
-            .with_mounted_directory(LIBRARY, await executor.library(STAGE), read_only=True)
-            .with_mounted_directory(WORK, sources(executor.source_directory, self.request.tree))
-        )
+            await executor.images.container(stage, await executor.library(STAGE))
+        ).with_mounted_directory(WORK, sources(executor.source_directory, self.request.tree))
         archives = {}
         for number, held in enumerate(self.request.tree):
             if held.archive is not None:

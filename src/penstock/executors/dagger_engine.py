@@ -72,7 +72,7 @@ class DaggerExecutor(Record, frozen=False):
     def images(self) -> Images:
         """The containers that stages run in."""
         if self._images is None:
-            self._images = Images(source=self.source_directory, root=self.root)
+            self._images = Images(source=self.source_directory, root=self.root, courier=self.courier)
         return self._images
 
     async def identity(self, stage: Stage) -> Mapping[str, str]:
@@ -129,7 +129,7 @@ class DaggerExecutor(Record, frozen=False):
     async def names(self) -> Path:
         """A directory with the names of all that the source holds, and no content: for hints."""
         if self._names is None:
-            self._names = Path(tempfile.mkdtemp(prefix="penstock-names-"))
+            self._names = Path(tempfile.mkdtemp(prefix="names-", dir=self.courier.place))
             with asking("the source cannot be read"):
                 found = await self.source_directory.glob("**/*")
             for name in found:

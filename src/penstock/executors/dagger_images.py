@@ -18,8 +18,9 @@ from dagger import dag
 
 from penstock.errors import ExecutorError
 from penstock.executors import building
+from penstock.executors.carried import RUNTIME
 from penstock.executors.container import DAGGER, ENVIRONMENT, RUNTIME_IMAGE, image_of
-from penstock.executors.dagger_tree import literal
+from penstock.executors.dagger_tree import LIBRARY, Courier, literal
 from penstock.executors.environments import Environments
 from penstock.executors.requirements import Requirements
 from penstock.plan.model import Environment, Stage
@@ -103,10 +104,12 @@ class Images(Record, frozen=False):
     Args:
         source: The pipeline's root, for packages that lie there.
         root: Where its requirements files are on this disk.
+        courier: Brings files to the engine.
     """
 
     source: dagger.Directory
     root: Path
+    courier: Courier
     _references: dict[str, str] = field(default_factory=dict)
     _ready: dict[tuple[str, Environment], dagger.Container] = field(default_factory=dict)
     _locks: dict[object, anyio.Lock] = field(default_factory=dict)
@@ -147,8 +150,11 @@ class Images(Record, frozen=False):
         # a lock file of uv's own is turned into requirements by a program
         return await to_thread.run_sync(self._environments.requirements, environment)
 
-    async def container(self, stage: Stage) -> dagger.Container:
+    async def container(self, stage: Stage, library: dagger.Directory) -> dagger.Container:
         """The container that a stage's command runs in, with its environment installed.
+
+        Args:
+            library: What runs the command there, see `in_container`.
 
         Raises:
             ExecutorError: The image cannot be had, or the environment not be built.
@@ -160,27 +166,34 @@ class Images(Record, frozen=False):
                 base = dag.container().from_(reference).with_user("0:0")
                 if stage.environment.declared:
                     base = await self._installed(base, stage.environment)
-                self._ready[key] = base
+                runtime = dag.container().from_(RUNTIME_IMAGE).rootfs()
+                base = base.with_mounted_directory(RUNTIME, runtime, read_only=True)
+                with asking(f"image {reference!r} cannot be had"):
+                    # once, so that what follows is asked of something that the engine has
+                    self._ready[key] = await base.with_mounted_directory(
+                        LIBRARY, library, read_only=True
+                    ).sync()
         return _with_gpus(self._ready[key], stage.accelerator)
 
     async def _installed(self, base: dagger.Container, environment: Environment) -> dagger.Container:
         wanted = await self._requirements(environment)
         named = environment.requirements or environment.python or "tools"
-        lines = (line.replace(str(self.root), _PROJECT) for line in wanted.installable)
-        text = _HERE.sub(lambda found: posixpath.normpath(found[0]), "\n".join((*lines, "")))
+        placed = (line.replace(str(self.root), _PROJECT) for line in wanted.installable)
+        text = _HERE.sub(lambda found: posixpath.normpath(found[0]), "\n".join((*placed, "")))
         folder = posixpath.dirname(environment.requirements or "")
         container = (
             base.with_mounted_file(_UV, dag.container().from_(UV_IMAGE).file("/uv"))
             .with_mounted_cache(_CACHE, dag.cache_volume("penstock-uv"))
             .with_env_variable("UV_CACHE_DIR", _CACHE)
-            .with_new_file(_REQUIREMENTS, text)
+            .with_file(_REQUIREMENTS, self.courier.file(text.encode()))
             .with_mounted_directory(_PROJECT, self._project(folder, text))
             .with_workdir(posixpath.join(_PROJECT, folder))
         )
         limits = ""
         if wanted.constraints:
             limits = _CONSTRAINTS
-            container = container.with_new_file(limits, "\n".join((*wanted.constraints, "")))
+            lines = (*wanted.constraints, "")
+            container = container.with_file(limits, self.courier.file("\n".join(lines).encode()))
         command = ["/bin/sh", "-euc", _INSTALL, "install", environment.python or "", limits]
         failure = f"the environment for {named!r} cannot be built"
         with asking(failure, "uv"):
