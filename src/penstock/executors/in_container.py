@@ -128,7 +128,9 @@ class Container:
             target = self.work / path
             target.mkdir(parents=True, exist_ok=True)
             with tarfile.open(at) as archive:
-                archive.extractall(target, filter="tar")  # made by `output`, of what it had looked at
+                # made by `output`, of what it had looked at; Python before 3.11.4 knows no filters
+                archive.extraction_filter = getattr(tarfile, "tar_filter", None)
+                archive.extractall(target)  # noqa: S202 - as above
         for path in self.spec["outputs"]:
             (self.work / path).parent.mkdir(parents=True, exist_ok=True)
         for path, text in self.spec["files"].items():
