@@ -9,11 +9,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
+import dagger
 import pytest
 
-pytest.importorskip("dagger", reason="the Dagger SDK is not installed: pip install penstock[dagger]")
-
-import dagger
 from penstock.errors import ExecutorError
 from penstock.executors.dagger_images import _settings, asking
 from penstock.executors.dagger_tree import Courier, literal
