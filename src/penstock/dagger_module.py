@@ -150,11 +150,7 @@ class Penstock:
     @function
     async def plan(self) -> str:
         """The stages with their commands, inputs and outputs, and the gates. Runs nothing."""
-
-        async def work(session: "Session") -> str:
-            return session.describe()
-
-        return await self._do(work)
+        return await self._do(lambda session: session.describe())
 
     async def _do(self, work: "Callable[[Session], Awaitable[T]]") -> T:
         """Do something with the plan; whatever a user can cause ends with one message and its exit code."""

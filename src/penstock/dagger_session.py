@@ -25,13 +25,12 @@ from penstock.record import Record, field, replace
 from penstock.report import console, keep, outline
 from penstock.report.plain import PlainObserver
 from penstock.report.style import Style
-from penstock.results import PublicationState, RunReport
+from penstock.results import STANDING, RunReport
 from penstock.runner.conclude import new_run_id
 from penstock.runner.reasons import NoHistory
 from penstock.runner.run import Options, Run
 from penstock.runner.selection import select
 
-_STANDING = (PublicationState.WRITTEN, PublicationState.UNCHANGED)
 _REPORT = "run.json, by: dagger call ... run report export --path report"
 
 
@@ -174,7 +173,7 @@ class Session(Record, frozen=False):
             run_id=run_id,
             options=Options(selection=selection, force=force, environ=self.values, commit=self.commit or ""),
         ).report_waiting()
-        written = [each.target for each in report.publications if each.state in _STANDING]
+        written = [each.target for each in report.publications if each.state in STANDING]
         return Finished(
             report=report,
             executor=executor,
@@ -281,7 +280,7 @@ class Session(Record, frozen=False):
         (found,) = select(self.plan, only=[name]).chosen
         return self.plan.stage(found)
 
-    def describe(self) -> str:
+    async def describe(self) -> str:
         """The plan as text."""
         return outline.describe(self.plan)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NoReturn
@@ -12,6 +13,11 @@ from typing import NoReturn
 from penstock.record import Record, field
 
 RUN_REPORT_VERSION = 1
+
+
+def timestamp(at: float | None = None) -> str:
+    """A moment, ISO 8601 in UTC to the second; `at` is seconds since 1970, and this moment if absent."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 class PartKind(StrEnum):
@@ -49,6 +55,10 @@ class StageState(StrEnum):
     TIMED_OUT = "timed-out"
     INTERRUPTED = "interrupted"
     SKIPPED = "skipped"
+
+
+DONE = (StageState.RAN, StageState.CACHED)
+"""The states of a stage whose outputs are there."""
 
 
 class Usage(Record):
@@ -219,6 +229,10 @@ class PublicationState(StrEnum):
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
     FAILED = "failed"
+
+
+STANDING = (PublicationState.WRITTEN, PublicationState.UNCHANGED)
+"""The states of something that can be had where it was published."""
 
 
 class Publication(Record):

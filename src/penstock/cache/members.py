@@ -9,12 +9,48 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penstock.digest import CHUNK_BYTES, DIRECTORY, EXECUTABLE, FILE, LINK, Entry
 from penstock.errors import InputError
 
+if TYPE_CHECKING:
+    from penstock.redact import Redactor
+
 Inspect = Callable[[str, Iterable[bytes]], None]
 """Told a path and its content in chunks; raises to refuse it."""
+
+
+def place_of(path: str, workspace: Path) -> Path:
+    """Where a stage was to write an output in its workspace; nothing may be there.
+
+    Raises:
+        InputError: It lies behind a link, so the bytes would not be the stage's own.
+    """
+    at = workspace
+    for name in path.split("/")[:-1]:
+        at /= name
+        if at.is_symlink():
+            raise InputError(
+                f"declared output {path!r} lies behind the link {str(at.readlink())!r}",
+                path=path,
+                notes=("write a directory there, not a link to one",),
+            )
+    return workspace / path
+
+
+def refusing(redactor: Redactor) -> Inspect:
+    """Refuses what holds a secret."""
+
+    def inspect(path: str, chunks: Iterable[bytes]) -> None:
+        name = redactor.found_in(chunks)
+        if name is not None:
+            raise InputError(
+                f"output {path!r} holds the value of secret {name!r}, so it was not kept",
+                notes=("write nothing that a reader of the model must not see",),
+            )
+
+    return inspect
 
 
 def stays_inside(path: bytes, target: bytes) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
 
+from penstock.cache.members import refusing
 from penstock.cache.records import ResultRecord
 from penstock.cache.trees import ingest
 from penstock.errors import ExecutorError, InputError
@@ -21,7 +20,7 @@ from penstock.executors.process import Ended
 from penstock.executors.workspace import Workspace
 from penstock.plan.model import Stage
 from penstock.redact import Redactor
-from penstock.results import Attempt, Part
+from penstock.results import Attempt, Part, timestamp
 
 if TYPE_CHECKING:
     from penstock.executors.host import Ready
@@ -102,7 +101,7 @@ class _Attempt:
         from penstock.executors.local import Located
 
         attempts = (*self.request.earlier, attempt)
-        made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        made_at = timestamp()
         if attempt.problem is not None:
             return Outcome(attempts=attempts, made_at=made_at, problem=attempt.problem, timed_out=timed_out)
         self.executor.store.commit(
@@ -146,7 +145,7 @@ class _Attempt:
         if missing:
             raise problems.not_written(missing, workspace.written())
         parts = []
-        inspect = self._inspect if self.request.secrets else None
+        inspect = refusing(self.redactor) if self.request.secrets else None
         for path, at in places.items():
             part, _ = ingest(self.executor.store, at, path, inspect=inspect)
             parts.append(part)
@@ -154,11 +153,3 @@ class _Attempt:
         for part in parts:
             self.executor.fresh[part.path, part.digest] = workspace.keep(part.path)
         return tuple(parts)
-
-    def _inspect(self, path: str, chunks: Iterable[bytes]) -> None:
-        name = self.redactor.found_in(chunks)
-        if name is not None:
-            raise InputError(
-                f"output {path!r} holds the value of secret {name!r}, so it was not kept",
-                notes=("write nothing that a reader of the model must not see",),
-            )

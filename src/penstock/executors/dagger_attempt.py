@@ -21,19 +21,20 @@ from penstock.executors.container import ENVIRONMENT, WORK
 from penstock.executors.dagger_images import asking
 from penstock.executors.dagger_tree import INPUTS, LIBRARY, DaggerTree, Held, part_of, sources
 from penstock.executors.hints import undeclared_inputs
+from penstock.executors.host import COMMAND
 from penstock.executors.in_container import ATTEMPT, RUN, TIMEOUT, TRY
+from penstock.executors.sandbox import HOME, TEMPORARY
 from penstock.executors.surroundings import FIXED
 from penstock.executors.workspace import params_text
 from penstock.plan.model import Stage
 from penstock.redact import Redactor
-from penstock.results import Attempt, PartKind, Usage
+from penstock.results import Attempt, PartKind, Usage, timestamp
 
 if TYPE_CHECKING:
     from penstock.executors.dagger_engine import DaggerExecutor
 
 _SPEC = "/penstock/spec.json"
 _RESULT = "/penstock/result"
-_TEMPORARY = "/tmp"  # noqa: S108 - of the container
 _PATIENCE_S = 60.0
 """How much longer than a stage's own time limit the engine may take to say that it is over."""
 _KILLED = 137
@@ -49,7 +50,6 @@ class DaggerAttempt:
     def __init__(self, executor: DaggerExecutor, request: Request[DaggerTree]) -> None:
         self.executor = executor
         self.request = request
-        self.container = dag.container()
 
     @property
     def stage(self) -> Stage:
@@ -101,7 +101,7 @@ class DaggerAttempt:
         files = dict(stage.files)
         if stage.params_file is not None:
             files[stage.params_file] = params_text(stage)
-        home = {"HOME": f"{_TEMPORARY}/home", "TMPDIR": _TEMPORARY}
+        home = {"HOME": HOME, "TMPDIR": TEMPORARY}
         environment = {"VIRTUAL_ENV": ENVIRONMENT} if stage.environment.declared else {}
         return {
             "work": WORK,
@@ -122,8 +122,8 @@ class DaggerAttempt:
             container = container.with_env_variable(TRY, f"{self.executor.run_id}-{number}")
         elif number:
             container = container.with_env_variable(TRY, str(number))
-        command = ["/bin/sh", "-euc", self.stage.run]
-        return container.with_exec([f"{LIBRARY}/{LAUNCH}", "run", _SPEC, _RESULT, *command])
+        launch = [f"{LIBRARY}/{LAUNCH}", "run", _SPEC, _RESULT]
+        return container.with_exec([*launch, *COMMAND, self.stage.run])
 
     async def _ask(self, executed: dagger.Container) -> Found:
         """What `in_container` wrote down, or the same of a stage that took it along when it died."""
@@ -179,7 +179,7 @@ class DaggerAttempt:
             tree = tuple(self.executor.noted(_held(executed, each)) for each in found["outputs"])
         return Outcome(
             attempts=(*self.request.earlier, attempt),
-            made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(found["made_at"])),
+            made_at=timestamp(found["made_at"]),
             tree=tree,
             parts=tuple(held.part for held in tree or ()),
             problem=attempt.problem,

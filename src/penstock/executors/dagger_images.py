@@ -63,7 +63,7 @@ def asking(what: str, where: str | None = None) -> Iterator[None]:
     try:
         yield
     except dagger.ExecError as error:
-        said = f"{error.stdout}\n{error.stderr}".strip() or answer(error)
+        said = _printed(error) or answer(error)
         lines = [line for line in said.splitlines() if line.strip()]
         raise _refused("\n".join(lines[-_LAST_LINES:]), what, where) from error
     except dagger.QueryError as error:
@@ -72,6 +72,10 @@ def asking(what: str, where: str | None = None) -> Iterator[None]:
         raise ExecutorError(
             f"{what}: the engine cannot be reached", where=where, notes=(str(error).splitlines()[0],)
         ) from error
+
+
+def _printed(error: dagger.ExecError) -> str:
+    return f"{error.stdout}\n{error.stderr}".strip()
 
 
 def answer(error: dagger.QueryError) -> str:
@@ -177,7 +181,6 @@ class Images(Record, frozen=False):
 
     async def _installed(self, base: dagger.Container, environment: Environment) -> dagger.Container:
         wanted = await self._requirements(environment)
-        named = environment.requirements or environment.python or "tools"
         placed = (line.replace(str(self.root), _PROJECT) for line in wanted.installable)
         text = _HERE.sub(lambda found: posixpath.normpath(found[0]), "\n".join((*placed, "")))
         folder = posixpath.dirname(environment.requirements or "")
@@ -195,12 +198,12 @@ class Images(Record, frozen=False):
             lines = (*wanted.constraints, "")
             container = container.with_file(limits, self.courier.file("\n".join(lines).encode()))
         command = ["/bin/sh", "-euc", _INSTALL, "install", environment.python or "", limits]
-        failure = f"the environment for {named!r} cannot be built"
+        failure = f"the environment for {building.named(environment)!r} cannot be built"
         with asking(failure, "uv"):
             try:
                 container = await container.with_exec(command).sync()
             except dagger.ExecError as error:
-                said = f"{error.stdout}\n{error.stderr}".strip()
+                said = _printed(error)
                 if not said:  # it was not uv that failed
                     raise
                 raise building.failed(failure, said.splitlines()) from error

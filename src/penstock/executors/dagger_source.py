@@ -14,6 +14,7 @@ from penstock.executors.dagger_images import asking
 from penstock.executors.dagger_tree import literal
 from penstock.plan.load import Loaded, load
 from penstock.plan.model import Overlay, Plan
+from penstock.plan.paths import matches
 from penstock.plan.reads import ABSENT, Reads
 
 _BESIDE_A_LOCK = ("*.txt", "*.in", "*.lock", "pyproject.toml", "uv.toml", "requirements/**")
@@ -72,12 +73,11 @@ def _missed(reads: Reads, top: Path, files: set[str]) -> set[str]:
 def _beside_locks(loaded: Loaded, top: Path, files: set[str]) -> set[str]:
     """What the lock files of environments are, and may include."""
     root = os.path.relpath(loaded.root, top)
-    found: set[str] = set()
-    for lock in _locks(loaded.plan):
-        path = posixpath.normpath(posixpath.join(root, lock))
-        folder = posixpath.dirname(path)
-        found.add(path)
-        found |= {name for name in files if _belongs(posixpath.relpath(name, folder or "."))}
+    locks = {posixpath.normpath(posixpath.join(root, lock)) for lock in _locks(loaded.plan)}
+    found = set(locks)
+    for folder in {posixpath.dirname(lock) for lock in locks}:
+        inside = f"{folder}/" if folder else ""
+        found |= {name for name in files if name.startswith(inside) and _belongs(name.removeprefix(inside))}
     return found & files
 
 
@@ -86,8 +86,6 @@ def _locks(plan: Plan) -> Iterable[str]:
 
 
 def _belongs(name: str) -> bool:
-    from penstock.plan.paths import matches
-
     return any(matches(pattern, name) for pattern in _BESIDE_A_LOCK)
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock import digest
-from penstock.cache.members import Inspect, demand_file, show, walk
+from penstock.cache.members import demand_file, place_of, refusing, show, walk
 from penstock.digest import EXECUTABLE, FILE, LINK, Entry
 from penstock.errors import EXIT_TIMEOUT, InputError
 from penstock.executors.log import Log
@@ -95,18 +95,19 @@ class Container:
         made_at, began = time.time(), time.monotonic()
         log = Log(self.redactor, self.say)
         exit_code, timed_out = self.command(log)
-        sweep()
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall_s, used = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        after = self.seen()
         record: dict[str, Any] = {
             "run": os.environ.get(RUN),
             "made_at": made_at,
-            "wall_s": time.monotonic() - began,
+            "wall_s": wall_s,
             "cpu_s": used.ru_utime + used.ru_stime,
             "peak_memory_bytes": used.ru_maxrss * 1024,
             "exit_code": exit_code,
             "timed_out": timed_out,
             "log": log.close(),
-            "changed": self.changed(before),
+            # inputs that are not as they were
+            "changed": sorted(path for path, about in before.items() if after.get(path) != about),
             "missing": [path for path in self.spec["outputs"] if not os.path.lexists(self.work / path)],
             "outputs": [],
             "problem": None,
@@ -114,7 +115,7 @@ class Container:
         if exit_code or record["changed"]:
             return record
         if record["missing"]:
-            return record | {"written": self.written(before)}
+            return record | {"written": self.written(after.keys() - before.keys())}
         try:
             record["outputs"] = [self.output(at, path) for at, path in enumerate(self.spec["outputs"])]
         except InputError as error:
@@ -205,28 +206,13 @@ class Container:
                     found[str(path)] = (about.st_mode, about.st_size, about.st_mtime_ns, about.st_ino)
         return found
 
-    def changed(self, before: Seen) -> list[str]:
-        """Inputs that are not as they were."""
-        after = self.seen()
-        return sorted(path for path, about in before.items() if after.get(path) != about)
-
-    def written(self, before: Seen) -> list[str]:
-        """Files that the stage wrote."""
-        new = (path for path in self.seen() if path not in before)
+    def written(self, new: Iterable[str]) -> list[str]:
+        """Of what was not there before, the files."""
         return sorted(path for path in new if not (self.work / path).is_dir())[:_MOST_WRITTEN]
 
     def output(self, at: int, path: str) -> dict[str, Any]:
         """An output: what it is, by digest; a directory is also put into an archive."""
-        place = self.work
-        for name in path.split("/")[:-1]:
-            place /= name
-            if place.is_symlink():
-                raise InputError(
-                    f"declared output {path!r} lies behind the link {str(place.readlink())!r}",
-                    path=path,
-                    notes=("write a directory there, not a link to one",),
-                )
-        place = self.work / path
+        place = place_of(path, self.work)
         if place.is_dir() and not place.is_symlink():
             return self.directory(at, path, place)
         demand_file(place.lstat().st_mode, place, path)
@@ -261,17 +247,7 @@ class Container:
     def inspect(self, place: Path, path: str, members: list[Entry] | None) -> None:
         """Refuse an output that holds a secret."""
         if self.redactor:
-            look: Inspect = self.refuse_secrets
-            show(look, place, path, members)
-
-    def refuse_secrets(self, path: str, chunks: Iterable[bytes]) -> None:
-        """Raise if one of the secrets is in this."""
-        name = self.redactor.found_in(chunks)
-        if name is not None:
-            raise InputError(
-                f"output {path!r} holds the value of secret {name!r}, so it was not kept",
-                notes=("write nothing that a reader of the model must not see",),
-            )
+            show(refusing(self.redactor), place, path, members)
 
 
 def _digested(top: bytes, entry: Entry) -> Entry:

@@ -19,7 +19,7 @@ from penstock import digest
 from penstock.errors import ConflictError, InputError
 from penstock.executors.base import Outcome, Request
 from penstock.plan.model import Stage
-from penstock.results import Attempt, Part, PartKind, Usage
+from penstock.results import Attempt, Part, PartKind, Usage, timestamp
 
 Files = dict[str, tuple[bytes, bool]]
 """Path → content and whether it is executable."""
@@ -118,7 +118,7 @@ class MemoryExecutor:
         )
         outcome = Outcome(
             attempts=(*request.earlier, attempt),
-            made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            made_at=timestamp(),
             tree=tree,
             parts=await self.parts(tree) if tree is not None else (),
             problem=problem,

@@ -34,7 +34,9 @@ def look(index: StatIndex, root: Path, path: str, outputs: frozenset[str]) -> di
     if scan is None:
         return None
     part = scan.part
-    real = os.path.realpath(root / path) if scan.members is None else str(root / path)
+    real = path
+    if scan.members is None:
+        real = os.path.relpath(os.path.realpath(root / path), os.path.realpath(root))
     return {
         "kind": part.kind.value,
         "digest": part.digest,
@@ -43,5 +45,5 @@ def look(index: StatIndex, root: Path, path: str, outputs: frozenset[str]) -> di
         "manifest": scan.manifest.decode("latin-1") if scan.manifest is not None else None,
         "masked": list(scan.masked),
         "members": list(scan.members) if scan.members is not None else None,
-        "real": os.path.relpath(real, os.path.realpath(root)) if scan.members is None else path,
+        "real": real,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from penstock.cache.members import place_of
 from penstock.errors import ExecutorError, InputError
 from penstock.executors import sandbox as sandboxes
 from penstock.executors import stage_init
@@ -185,16 +186,7 @@ class Workspace(Record, frozen=False, kw_only=False):
         Raises:
             InputError: It lies behind a link, so the bytes would not be the stage's own.
         """
-        at = self.layout.top
-        for name in path.split("/")[:-1]:
-            at /= name
-            if at.is_symlink():
-                raise InputError(
-                    f"declared output {path!r} lies behind the link {str(at.readlink())!r}",
-                    path=path,
-                    notes=("write a directory there, not a link to one",),
-                )
-        return self.layout.top / path
+        return place_of(path, self.layout.top)
 
     def written(self) -> list[str]:
         """What the stage wrote, inputs left out: paths in the workspace, sorted, at most a hundred."""

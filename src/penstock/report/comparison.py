@@ -16,12 +16,14 @@ from typing import TypeVar
 from penstock.cache.compare import Manifests, compare, part_changes
 from penstock.errors import PipelineError
 from penstock.record import Record, asdict, replace
+from penstock.report.members import unknown
 from penstock.results import (
+    DONE,
+    STANDING,
     Change,
     GateResult,
     Part,
     Publication,
-    PublicationState,
     RunReport,
     StageResult,
     StageState,
@@ -29,8 +31,6 @@ from penstock.results import (
 
 N = TypeVar("N", StageResult, GateResult)
 
-_DONE = (StageState.RAN, StageState.CACHED)
-_OUT = (PublicationState.WRITTEN, PublicationState.UNCHANGED)
 _JUDGED = ("verdict", "value", "gate", "required", "minimum", "maximum", "interval", "sample_size")
 
 
@@ -143,17 +143,13 @@ def _plan_changes(one: RunReport, two: RunReport) -> Iterator[Change]:
         yield Change(what="plan", name="digest", before=one.plan, after=two.plan)
     for name, before, after in _fields(one, two, ("pipeline", "profile")):
         yield Change(what="plan", name=name, before=before, after=after)
-    yield from compare({"params": one.params}, {"params": two.params}, _no_manifest)
+    yield from compare({"params": one.params}, {"params": two.params}, unknown)
     for name, mine, theirs in _paired(one.stages, two.stages):
         if mine is None or theirs is None:
             continue
         for field, before, after in _fields(mine, theirs, ("run", "uses", "needs")):
             what = {"run": "command of", "uses": "recipe of", "needs": "needs of"}[field]
             yield Change(what=what, name=name, before=before, after=after)
-
-
-def _no_manifest(_name: str) -> None:
-    return None
 
 
 def _fields(
@@ -193,14 +189,14 @@ def _stage(
         return None
     above = tuple(_causes(mine, theirs, manifests))
     if mine.key != theirs.key and mine.key and theirs.key:
-        params = compare({"params": runs[0].params}, {"params": runs[1].params}, _no_manifest)
+        params = compare({"params": runs[0].params}, {"params": runs[1].params}, unknown)
         above = (*above, *params)
     sentence = "" if above else _unexplained(mine, theirs, *(run.penstock for run in runs))
     return Parting(what="stage", name=name, changes=changes, above=above, sentence=sentence)
 
 
 def _outcome_changes(mine: StageResult, theirs: StageResult, manifests: Manifests) -> Iterator[Change]:
-    ends = [StageState.RAN if each.state in _DONE else each.state for each in (mine, theirs)]
+    ends = [StageState.RAN if each.state in DONE else each.state for each in (mine, theirs)]
     if ends[0] is not ends[1]:
         yield Change(what="state", name="", before=mine.state.value, after=theirs.state.value)
         return
@@ -216,9 +212,9 @@ def _parts(parts: Iterable[Part]) -> dict[str, tuple[str, str]]:
 
 def _causes(mine: StageResult, theirs: StageResult, manifests: Manifests) -> Iterator[Change]:
     yield from part_changes("input", _parts(mine.inputs), _parts(theirs.inputs), manifests)
-    yield from compare({"run": mine.run}, {"run": theirs.run}, _no_manifest)
+    yield from compare({"run": mine.run}, {"run": theirs.run}, unknown)
     if mine.key is not None and theirs.key is not None:  # or one of them never looked at its environment
-        yield from compare(_surroundings(mine), _surroundings(theirs), _no_manifest)
+        yield from compare(_surroundings(mine), _surroundings(theirs), unknown)
 
 
 def _surroundings(stage: StageResult) -> dict[str, object]:
@@ -261,7 +257,7 @@ def _gate(name: str, mine: GateResult | None, theirs: GateResult | None) -> Part
         for field, before, after in _fields(mine, theirs, _JUDGED)
     ]
     evidence = [{each.path: ("file", each.digest) for each in gate.evidence} for gate in (mine, theirs)]
-    changes += part_changes("evidence", evidence[0], evidence[1], _no_manifest)
+    changes += part_changes("evidence", evidence[0], evidence[1], unknown)
     return Parting(what="gate", name=name, changes=tuple(changes)) if changes else None
 
 
@@ -293,6 +289,6 @@ def _ends(one: RunReport, two: RunReport) -> Iterator[Note]:
 
 
 def _published(publication: Publication) -> str:
-    if publication.state in _OUT:
+    if publication.state in STANDING:
         return publication.digest or f"at {publication.target}"
     return publication.state.value

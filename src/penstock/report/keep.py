@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from penstock.cache.compare import Manifests
 from penstock.ci import summary_path
 from penstock.errors import StoreError, UsageError
 from penstock.report import document, junit, markdown, members, metrics
@@ -16,7 +17,7 @@ LATEST = "latest"
 KEPT_RUNS = 100
 
 
-def files(report: RunReport, manifests: members.Manifests = members.unknown) -> dict[str, bytes]:
+def files(report: RunReport, manifests: Manifests = members.unknown) -> dict[str, bytes]:
     """All files of a run's report by name; every place that a report is put to gets these.
 
     Args:
@@ -33,7 +34,7 @@ def files(report: RunReport, manifests: members.Manifests = members.unknown) -> 
     }
 
 
-def copy(report: RunReport, folder: Path, manifests: members.Manifests = members.unknown) -> None:
+def copy(report: RunReport, folder: Path, manifests: Manifests = members.unknown) -> None:
     """Write a run's report into a directory of the user's choice, `exit-code` last.
 
     Raises:
@@ -43,7 +44,7 @@ def copy(report: RunReport, folder: Path, manifests: members.Manifests = members
         document.write_whole(folder / name, data)
 
 
-def write(report: RunReport, runs: Path, manifests: members.Manifests = members.unknown) -> Path:
+def write(report: RunReport, runs: Path, manifests: Manifests = members.unknown) -> Path:
     """Write a run's report; gives its folder.
 
     Older runs than the last `KEPT_RUNS` are removed.

@@ -8,11 +8,12 @@ so a reader makes the manifest of it again and finds out whether it has that dig
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from penstock import digest
+from penstock.cache.compare import Manifests
 from penstock.results import PartKind, RunReport
 
 NAME = "files.json"
@@ -20,9 +21,6 @@ VERSION = 1
 MAX_FILES = 10_000
 MAX_BYTES = 1 << 20
 """Of all manifests of a run together; what does not fit is known by its digest alone."""
-
-Manifests = Callable[[str], "bytes | None"]
-"""Finds the manifest of a directory's digest, if it is known."""
 
 _HEADER = digest.MANIFEST_HEADER.decode()
 

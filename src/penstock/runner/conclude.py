@@ -20,11 +20,6 @@ from penstock.results import PublicationState, RunReport, StageState
 _SIGTERM = 15
 
 
-def now() -> str:
-    """This moment, ISO 8601 in UTC to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
 def new_run_id() -> str:
     """A name for a run: sorts by time, and two runs of one second differ."""
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(3).hex()}"

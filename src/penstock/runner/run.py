@@ -19,6 +19,7 @@ from penstock.plan.model import Plan, Stage
 from penstock.publish import archive
 from penstock.record import Record, field, replace
 from penstock.results import (
+    DONE,
     GateResult,
     Publication,
     PublicationState,
@@ -26,10 +27,11 @@ from penstock.results import (
     RunReport,
     StageResult,
     StageState,
+    timestamp,
 )
 from penstock.revision import Revision
 from penstock.runner.assess import Assessment, Walk, assess, drive, stage_result
-from penstock.runner.conclude import exit_code, new_run_id, now
+from penstock.runner.conclude import exit_code, new_run_id
 from penstock.runner.reasons import History
 from penstock.runner.secrets import load_secrets
 from penstock.runner.selection import Selection
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from penstock.runner.execute import Execution
 
 T = TypeVar("T")
-
-_DONE = (StageState.RAN, StageState.CACHED)
 
 
 class Options(Record):
@@ -76,7 +76,7 @@ class Run(Record, Generic[T], frozen=False):
     options: Options
     run_id: str = field(default_factory=new_run_id)
     _began: float = field(default_factory=time.monotonic)
-    _started_at: str = field(default_factory=now)
+    _started_at: str = field(default_factory=timestamp)
     _results: dict[str, StageResult] = field(default_factory=dict)
     _walk: Walk[T] | None = None
     _revision: Revision | None = None
@@ -239,7 +239,7 @@ class Run(Record, Generic[T], frozen=False):
         return (publication,)
 
     def _blocked(self, report: RunReport) -> str | None:
-        open_stages = [stage.name for stage in report.stages if stage.state not in _DONE]
+        open_stages = [stage.name for stage in report.stages if stage.state not in DONE]
         if open_stages:
             return f"stage {open_stages[0]!r} has no result in this run"
         for gate in report.gates:
