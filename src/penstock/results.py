@@ -148,6 +148,7 @@ class StageResult(Record):
         attempts: Of the run that made the outputs, also when they now come from the cache.
         made_at: When the outputs were made, ISO 8601 in UTC.
         wall_s: What the stage took in *this* run, seconds.
+        started_s: When it began, seconds after the run did.
     """
 
     name: str
@@ -164,6 +165,7 @@ class StageResult(Record):
     attempts: tuple[Attempt, ...] = ()
     made_at: str | None = None
     wall_s: float = 0.0
+    started_s: float = 0.0
 
 
 class Verdict(StrEnum):
@@ -182,6 +184,30 @@ class Evidence(Record):
     digest: str
 
 
+class Judged(Record):
+    """One number of a gate that judges several: a group, a percentile, a column.
+
+    Attributes:
+        label: What is judged: `recall, gender Female`, `p99, batches of 1`.
+        interval: Bounds of the value's confidence interval, if one was computed.
+        minimum: Inclusive lower bound.
+        maximum: Inclusive upper bound.
+        sample_size: Rows that the value rests on, if known.
+    """
+
+    label: str
+    verdict: Verdict
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    sample_size: int | None = None
+
+
+FIRST_VERSION = "first-version"
+"""Why a gate that compares is skipped, where the policy allows a model without a predecessor."""
+
+
 class GateResult(Record):
     """A gate's verdict with its evidence; it has no truth value.
 
@@ -193,7 +219,12 @@ class GateResult(Record):
         minimum: Inclusive lower bound.
         maximum: Inclusive upper bound.
         interval: Bounds of the value's confidence interval, if one was computed.
+        confidence: Of the interval, two-sided, a fraction.
+        method: How the interval was computed.
         sample_size: Rows that the value was computed from, if known.
+        rows_to_decide: About how many rows would decide, for `inconclusive` where that can be said.
+        reason: Why a gate was skipped although nothing is wrong: `first-version`.
+        parts: Every number that was judged, if there are several; `value` is then the worst of them.
 
     Raises:
         ValueError: `pass` or `fail` without evidence.
@@ -209,7 +240,12 @@ class GateResult(Record):
     minimum: float | None = None
     maximum: float | None = None
     interval: tuple[float, float] | None = None
+    confidence: float | None = None
+    method: str | None = None
     sample_size: int | None = None
+    rows_to_decide: int | None = None
+    reason: str | None = None
+    parts: tuple[Judged, ...] = ()
     details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -251,6 +287,22 @@ class Publication(Record):
     size_bytes: int | None = None
 
 
+class Holdout(Record):
+    """How often an evaluation set has decided about models: each further look makes its verdicts weaker.
+
+    Attributes:
+        evaluation_set: Digest of its row ids and truths.
+        rows: How many.
+        decisions: Different predictions on it that gates have judged on this machine, this run's included.
+        budget: How many the policy allows before it warns.
+    """
+
+    evaluation_set: str
+    rows: int
+    decisions: int
+    budget: int
+
+
 class RunReport(Record):
     """A whole run.
 
@@ -279,4 +331,5 @@ class RunReport(Record):
     gates: tuple[GateResult, ...]
     publications: tuple[Publication, ...]
     params: Mapping[str, object] = field(default_factory=dict)
+    holdouts: tuple[Holdout, ...] = ()
     warnings: tuple[str, ...] = ()

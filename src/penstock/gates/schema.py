@@ -1,7 +1,7 @@
 """The gate `schema`: what `uses: validate-data` found out about a data set.
 
-It reads the result document that the recipe's program wrote (`penstock.data.validate`) and passes only if
-that document says so itself and every check in it agrees.
+It reads the document that the recipe's program wrote (`penstock.programs.validate`) and passes only if that
+document says so itself and every check in it agrees.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from penstock.plan import carrying
 from penstock.plan.model import Environment
 from penstock.plan.paths import inside, is_pattern
 from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
@@ -17,7 +18,6 @@ from penstock.plan.schema import DataSet, LintStage, PytestStage, ValidateStage
 from penstock.record import Record
 
 PACKAGE = Path(__file__).parent
-PROGRAM = ".penstock-recipe/validate.py"
 REPORTS = "build/penstock"
 ALL_PYTHON = "**/*.py"
 # when, where and how fast tests ran is the log's to tell: the report is the same whenever their outcome is
@@ -102,12 +102,12 @@ def validate_data(
     result = f"{REPORTS}/{name}.validation.json"
     if stage.environment is None or stage.environment.requirements is None:
         environment = Environment(python=environment.python, image=environment.image)
-    arguments = [f"--data={chosen.path}", f"--schema={chosen.schema_}", f"--result={result}"]
+    request = {"data": chosen.path, "schema": chosen.schema_, "result": result}
     return Recipe(
-        run=shlex.join(["python", PROGRAM, *arguments]) + "\n",
+        run=f"{carrying.command('validate')}\n",
         inputs=(chosen.path, *((chosen.schema_,) if chosen.schema_ else ())),
         outputs=((result, "validation"),),
-        files=((PROGRAM, (PACKAGE.parent / "data" / "validate.py").read_text(encoding="utf-8")),),
+        files=carrying.files("validate", request),
         environment=_equipped(environment, "validate-data", reads),
     )
 

@@ -31,7 +31,20 @@ from penstock.results import (
 
 N = TypeVar("N", StageResult, GateResult)
 
-_JUDGED = ("verdict", "value", "gate", "required", "minimum", "maximum", "interval", "sample_size")
+_JUDGED = (
+    "verdict",
+    "value",
+    "gate",
+    "required",
+    "minimum",
+    "maximum",
+    "interval",
+    "confidence",
+    "method",
+    "sample_size",
+    "reason",
+    "parts",
+)
 
 
 class Parting(Record):

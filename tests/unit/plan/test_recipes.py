@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,10 +104,10 @@ def test_validation_has_its_own_tools_and_not_the_lock_of_the_pipeline(root: Pat
     assert stage.sources == ("a b.csv", "s.yaml")
     assert (stage.environment.python, stage.environment.requirements) == ("3.12", None)
     assert "pandera" in stage.environment.extra_requirements
-    assert "'--data=a b.csv'" in stage.run
-    ((path, program),) = stage.files
-    assert path == ".penstock-recipe/validate.py"
-    assert "def main" in program
+    assert stage.run == "python .penstock-recipe/start.py validate .penstock-recipe/request.json\n"
+    files = dict(stage.files)
+    assert json.loads(files[".penstock-recipe/request.json"])["data"] == "a b.csv"
+    assert "def main" in files[".penstock-recipe/penstock_programs/validate/main.py"]
     assert stage.outputs == (Output("build/penstock/s.validation.json", "validation"),)
 
 

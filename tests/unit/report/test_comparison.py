@@ -18,6 +18,8 @@ from penstock.results import (
     Change,
     Evidence,
     GateResult,
+    Holdout,
+    Judged,
     Part,
     PartKind,
     Publication,
@@ -65,6 +67,11 @@ def with_gate(**changes: Any) -> RunReport:
     return replace(REPORT, gates=(REPORT.gates[0], replace(REPORT.gates[1], **changes)))
 
 
+def with_judged(**changes: Any) -> RunReport:
+    part = Judged(label="recall, gender Female", verdict=Verdict.PASS, value=0.5, interval=(0.4, 0.6))
+    return with_gate(parts=(replace(part, **changes),))
+
+
 def with_publication(**changes: Any) -> RunReport:
     return replace(REPORT, publications=(replace(REPORT.publications[0], **changes),))
 
@@ -79,6 +86,11 @@ def with_usage(**changes: Any) -> RunReport:
 
 def with_reason(**changes: Any) -> RunReport:
     return with_stage(reason=replace(REPORT.stages[0].reason, **changes))
+
+
+def with_holdout(**changes: Any) -> RunReport:
+    holdout = Holdout(evaluation_set=samples.DIGEST, rows=9, decisions=2, budget=3)
+    return replace(REPORT, holdouts=(replace(holdout, **changes),))
 
 
 PARTS, PLAN, NOTED, NOTHING = "the runs part", "the plans differ", "a note", "it cannot matter"
@@ -101,6 +113,11 @@ MUTATIONS: dict[tuple[type[Record], str], tuple[str, Callable[[], RunReport]]] =
     (RunReport, "gates"): (PARTS, lambda: replace(REPORT, gates=REPORT.gates[:1])),
     (RunReport, "publications"): (NOTED, lambda: replace(REPORT, publications=())),
     (RunReport, "params"): (PLAN, lambda: replace(REPORT, params={"train": {"max_iter": 201, "rate": 0.1}})),
+    (RunReport, "holdouts"): (NOTHING, lambda: with_holdout()),  # what a machine remembers of other runs
+    (Holdout, "evaluation_set"): (NOTHING, lambda: with_holdout(evaluation_set=OTHER)),
+    (Holdout, "rows"): (NOTHING, lambda: with_holdout(rows=1)),
+    (Holdout, "decisions"): (NOTHING, lambda: with_holdout(decisions=1)),
+    (Holdout, "budget"): (NOTHING, lambda: with_holdout(budget=1)),
     (RunReport, "warnings"): (NOTHING, lambda: replace(REPORT, warnings=())),
     (StageResult, "name"): (PARTS, lambda: with_stage(name="x")),
     (StageResult, "state"): (PARTS, lambda: with_stage(state=StageState.TIMED_OUT)),
@@ -119,6 +136,7 @@ MUTATIONS: dict[tuple[type[Record], str], tuple[str, Callable[[], RunReport]]] =
     (StageResult, "attempts"): (PARTS, lambda: with_stage(2, attempts=())),
     (StageResult, "made_at"): (NOTHING, lambda: with_stage(made_at="x")),
     (StageResult, "wall_s"): (NOTHING, lambda: with_stage(wall_s=0.0)),
+    (StageResult, "started_s"): (NOTHING, lambda: with_stage(started_s=9.0)),
     (Part, "path"): (PARTS, lambda: with_part("outputs", path="x")),
     (Part, "kind"): (PARTS, lambda: with_part("outputs", kind=PartKind.FILE)),
     (Part, "digest"): (PARTS, lambda: with_part("outputs", digest=OTHER)),
@@ -153,6 +171,18 @@ MUTATIONS: dict[tuple[type[Record], str], tuple[str, Callable[[], RunReport]]] =
     (GateResult, "maximum"): (PARTS, lambda: with_gate(maximum=1.0)),
     (GateResult, "interval"): (PARTS, lambda: with_gate(interval=(0.8, 0.9))),
     (GateResult, "sample_size"): (PARTS, lambda: with_gate(sample_size=1)),
+    (GateResult, "confidence"): (PARTS, lambda: with_gate(confidence=0.9)),
+    (GateResult, "method"): (PARTS, lambda: with_gate(method="wilson")),
+    (GateResult, "rows_to_decide"): (NOTHING, lambda: with_gate(rows_to_decide=9)),  # follows from the rest
+    (GateResult, "reason"): (PARTS, lambda: with_gate(reason="first-version")),
+    (GateResult, "parts"): (PARTS, lambda: with_judged()),
+    (Judged, "label"): (PARTS, lambda: with_judged(label="x")),
+    (Judged, "verdict"): (PARTS, lambda: with_judged(verdict=Verdict.FAIL)),
+    (Judged, "value"): (PARTS, lambda: with_judged(value=0.1)),
+    (Judged, "interval"): (PARTS, lambda: with_judged(interval=(0.1, 0.2))),
+    (Judged, "minimum"): (PARTS, lambda: with_judged(minimum=0.1)),
+    (Judged, "maximum"): (PARTS, lambda: with_judged(maximum=0.1)),
+    (Judged, "sample_size"): (PARTS, lambda: with_judged(sample_size=1)),
     (GateResult, "details"): (NOTHING, lambda: with_gate(details=())),  # the same
     (Evidence, "path"): (
         PARTS,

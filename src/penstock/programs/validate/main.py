@@ -1,9 +1,7 @@
 """Checks a table against a schema file and writes what was found.
 
-A program of its own: the recipe `validate-data` copies this file into a stage, where pandas, pandera (which
-brings pydantic) and PyYAML are installed and nothing else is.
-
-    python validate.py --data data/customers.csv --schema data/customers.schema.yaml --result result.json
+The recipe `validate-data` carries it into a stage, where pandas, pandera (which brings pydantic) and PyYAML
+are installed and nothing else is.
 
 It ends with 0 whether the data pass or not (the `schema` gate reads the result), and with 2 and one line
 when the data or the schema cannot be used at all. The same files give the same bytes.
@@ -14,15 +12,12 @@ and a column of integers with one blank as floats; by then there is nothing left
 
 from __future__ import annotations
 
-import argparse
 import csv
 import difflib
 import hashlib
 import io
-import json
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,14 +30,13 @@ import pandera.pandas as pa
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from ..common import program
+from ..common.program import UnusableError
+
 SCHEMA_LIMIT_BYTES = 1 << 20
 FIELD_LIMIT_CHARACTERS = 1 << 24
 EXAMPLES = 5
 EXAMPLE_CHARACTERS = 80
-
-
-class UnusableError(Exception):
-    """The data or the schema cannot be read, so that nothing can be said about the data."""
 
 
 # What a value of each type looks like, and what it is
@@ -554,24 +548,13 @@ def _cut(text: str | None) -> str:
     return text if len(text) <= EXAMPLE_CHARACTERS else text[: EXAMPLE_CHARACTERS - 1] + "…"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Validate and write; the exit code."""
-    parser = argparse.ArgumentParser(description="check a table against a schema file")
-    for option in ("--data", "--schema", "--result"):
-        parser.add_argument(option, required=True)
-    chosen = parser.parse_args(arguments)
-    try:
-        contents = [Path(path).read_bytes() for path in (chosen.data, chosen.schema)]
-        result = document(chosen.data, contents[0], chosen.schema, contents[1])
-        Path(chosen.result).parent.mkdir(parents=True, exist_ok=True)
-        Path(chosen.result).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    except (OSError, UnusableError) as error:
-        line = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        sys.stderr.write(f"{line}\n")
-        return 2
-    sys.stdout.write(f"{result['summary']}\n")
-    return 0
+    return program.main(arguments, _work)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _work(request: Mapping[str, Any]) -> str:
+    contents = [Path(request[name]).read_bytes() for name in ("data", "schema")]
+    result = document(request["data"], contents[0], request["schema"], contents[1])
+    program.write_document(request["result"], result)
+    return str(result["summary"])

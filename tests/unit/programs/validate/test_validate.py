@@ -10,12 +10,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from penstock.data import validate
+from penstock.programs.validate import main as validate
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "examples" / "churn" / "data"
 
 Validate = Callable[[bytes | str, str], dict[str, Any]]
+
+
+def start(data: Path, schema: Path, result: Path) -> int:
+    request = result.with_name("request.json")
+    request.parent.mkdir(parents=True, exist_ok=True)
+    request.write_text(json.dumps({"data": str(data), "schema": str(schema), "result": str(result)}))
+    return validate.main([str(request)])
 
 
 def column(options: str, name: str = "a") -> str:
@@ -29,8 +36,7 @@ def checked(tmp_path: Path) -> Validate:
     def run(data: bytes | str, schema: str) -> dict[str, Any]:
         (tmp_path / "t.csv").write_bytes(data if isinstance(data, bytes) else data.encode())
         (tmp_path / "t.yaml").write_text(schema, encoding="utf-8")
-        paths = [f"--{name}={tmp_path / file}" for name, file in (("data", "t.csv"), ("schema", "t.yaml"))]
-        assert validate.main([*paths, f"--result={tmp_path / 'out' / 'r.json'}"]) == 0
+        assert start(tmp_path / "t.csv", tmp_path / "t.yaml", tmp_path / "out" / "r.json") == 0
         result: dict[str, Any] = json.loads((tmp_path / "out" / "r.json").read_text(encoding="utf-8"))
         return result
 
@@ -44,8 +50,7 @@ def complaint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..
     def run(data: bytes | str, schema: bytes | str, name: str = "t.csv") -> str:
         (tmp_path / name).write_bytes(data if isinstance(data, bytes) else data.encode())
         (tmp_path / "t.yaml").write_bytes(schema if isinstance(schema, bytes) else schema.encode())
-        arguments = ["--data", str(tmp_path / name), "--schema", str(tmp_path / "t.yaml")]
-        assert validate.main([*arguments, "--result", str(tmp_path / "r.json")]) == 2
+        assert start(tmp_path / name, tmp_path / "t.yaml", tmp_path / "r.json") == 2
         assert not (tmp_path / "r.json").exists()
         line = capsys.readouterr().err
         assert line.count("\n") == 1
@@ -362,8 +367,7 @@ def test_a_file_of_another_format_is_refused_by_name(complaint: Callable[..., st
 
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "none.csv"
-    arguments = ["--data", str(missing), "--schema", str(missing), "--result", str(tmp_path / "r")]
-    assert validate.main(arguments) == 2
+    assert start(missing, missing, tmp_path / "r") == 2
     assert capsys.readouterr().err == f"{missing}: No such file or directory\n"
 
 
@@ -486,8 +490,7 @@ def test_what_the_data_hold_is_text_in_the_result_and_nothing_else(checked: Vali
 
 
 def test_the_example_data_pass_their_schema(tmp_path: Path) -> None:
-    paths = ["--data", str(EXAMPLE / "telco-churn.csv"), "--schema", str(EXAMPLE / "churn.schema.yaml")]
-    assert validate.main([*paths, "--result", str(tmp_path / "r.json")]) == 0
+    assert start(EXAMPLE / "telco-churn.csv", EXAMPLE / "churn.schema.yaml", tmp_path / "r.json") == 0
     result = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert (result["passed"], result["rows"], result["columns"]) == (True, 7043, 21)
 

@@ -1,0 +1,1 @@
+"""Is a data set what its schema says?"""
