@@ -113,7 +113,7 @@ MUTATIONS: dict[tuple[type[Record], str], tuple[str, Callable[[], RunReport]]] =
     (RunReport, "gates"): (PARTS, lambda: replace(REPORT, gates=REPORT.gates[:1])),
     (RunReport, "publications"): (NOTED, lambda: replace(REPORT, publications=())),
     (RunReport, "params"): (PLAN, lambda: replace(REPORT, params={"train": {"max_iter": 201, "rate": 0.1}})),
-    (RunReport, "holdouts"): (NOTHING, lambda: with_holdout()),  # what a machine remembers of other runs
+    (RunReport, "holdouts"): (NOTHING, with_holdout),  # what a machine remembers of other runs
     (Holdout, "evaluation_set"): (NOTHING, lambda: with_holdout(evaluation_set=OTHER)),
     (Holdout, "rows"): (NOTHING, lambda: with_holdout(rows=1)),
     (Holdout, "decisions"): (NOTHING, lambda: with_holdout(decisions=1)),
@@ -175,7 +175,7 @@ MUTATIONS: dict[tuple[type[Record], str], tuple[str, Callable[[], RunReport]]] =
     (GateResult, "method"): (PARTS, lambda: with_gate(method="wilson")),
     (GateResult, "rows_to_decide"): (NOTHING, lambda: with_gate(rows_to_decide=9)),  # follows from the rest
     (GateResult, "reason"): (PARTS, lambda: with_gate(reason="first-version")),
-    (GateResult, "parts"): (PARTS, lambda: with_judged()),
+    (GateResult, "parts"): (PARTS, with_judged),
     (Judged, "label"): (PARTS, lambda: with_judged(label="x")),
     (Judged, "verdict"): (PARTS, lambda: with_judged(verdict=Verdict.FAIL)),
     (Judged, "value"): (PARTS, lambda: with_judged(value=0.1)),
