@@ -40,11 +40,13 @@ class Finished(Record):
     Attributes:
         executor: Knows what its stages have made.
         published: Files that it published, and where they are in this module's directory.
+        documents: What its programs measured, by the path of the output that each is.
     """
 
     report: RunReport
     executor: DaggerExecutor
     published: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -53,7 +55,8 @@ class Finished(Record):
 
     def reports(self) -> dagger.Directory:
         """The files that `penstock run` leaves in `.penstock/runs/<run>/`."""
-        return self.executor.courier.directory(keep.files(self.report, self.executor.manifests.get))
+        files = keep.files(self.report, self.executor.manifests.get, self.documents)
+        return self.executor.courier.directory(files)
 
     def outputs(self, stages: Iterable[Stage]) -> dagger.Directory:
         """What stages have made, at its paths."""
@@ -164,7 +167,7 @@ class Session(Record, frozen=False):
                 place=Path(tempfile.mkdtemp(prefix="penstock-", dir=self.place.parent)), load=self._handed
             ),
         )
-        report = await Run(
+        run = Run(
             plan=plan,
             executor=executor,
             history=NoHistory(),
@@ -172,12 +175,14 @@ class Session(Record, frozen=False):
             root=self.root,
             run_id=run_id,
             options=Options(selection=selection, force=force, environ=self.values, commit=self.commit or ""),
-        ).report_waiting()
+        )
+        report = await run.report_waiting()
         written = [each.target for each in report.publications if each.state in STANDING]
         return Finished(
             report=report,
             executor=executor,
             published={target: self._below_workdir(target) for target in written if target},
+            documents=run.documents,
         )
 
     def _with_secrets(self, stages: Iterable[Stage]) -> Plan:

@@ -56,17 +56,18 @@ def run(options: argparse.Namespace) -> int:
         executors.Choice.of(options).demand_accelerator()
         if isinstance(project.executor, LocalExecutor):
             project.executor.tidy()
-        report = Run(
+        run = Run(
             plan=project.plan,
             executor=project.executor,
             history=project.history,
             observer=observer,
             root=project.root,
             options=_options(options, project),
-        ).report()
-        folder = keep.write(report, project.root / keep.RUNS, project.history.manifest)
+        )
+        report = run.report()
+        folder = keep.write(report, project.root / keep.RUNS, project.history.manifest, run.documents)
         if options.report is not None:
-            keep.copy(report, options.report, project.history.manifest)
+            keep.copy(report, options.report, project.history.manifest, run.documents)
         observer.run_finished(report)
     finally:
         observer.close()

@@ -9,19 +9,25 @@ from pathlib import Path
 from penstock.cache.compare import Manifests
 from penstock.ci import summary_path
 from penstock.errors import StoreError, UsageError
-from penstock.report import document, junit, markdown, members, metrics
+from penstock.report import attached, document, junit, markdown, members, metrics
 from penstock.results import RunReport
 
 RUNS = Path(".penstock/runs")
 LATEST = "latest"
 KEPT_RUNS = 100
+NO_DOCUMENTS: Mapping[str, bytes] = {}
 
 
-def files(report: RunReport, manifests: Manifests = members.unknown) -> dict[str, bytes]:
+def files(
+    report: RunReport,
+    manifests: Manifests = members.unknown,
+    documents: Mapping[str, bytes] = NO_DOCUMENTS,
+) -> dict[str, bytes]:
     """All files of a run's report by name; every place that a report is put to gets these.
 
     Args:
         manifests: Where the manifests of the run's directories are looked up.
+        documents: What programs wrote, by the path of the output that each is.
     """
     listing = members.encode(report, manifests)
     return {
@@ -30,21 +36,32 @@ def files(report: RunReport, manifests: Manifests = members.unknown) -> dict[str
         "summary.md": markdown.render(report).encode("utf-8", "replace"),
         "junit.xml": junit.render(report).encode("utf-8"),
         "metrics.txt": metrics.render(report).encode("utf-8"),
+        **attached.kept(documents),
         "exit-code": f"{report.exit_code}\n".encode(),
     }
 
 
-def copy(report: RunReport, folder: Path, manifests: Manifests = members.unknown) -> None:
+def copy(
+    report: RunReport,
+    folder: Path,
+    manifests: Manifests = members.unknown,
+    documents: Mapping[str, bytes] = NO_DOCUMENTS,
+) -> None:
     """Write a run's report into a directory of the user's choice, `exit-code` last.
 
     Raises:
         StoreError: It cannot be written.
     """
-    for name, data in files(report, manifests).items():
+    for name, data in files(report, manifests, documents).items():
         document.write_whole(folder / name, data)
 
 
-def write(report: RunReport, runs: Path, manifests: Manifests = members.unknown) -> Path:
+def write(
+    report: RunReport,
+    runs: Path,
+    manifests: Manifests = members.unknown,
+    documents: Mapping[str, bytes] = NO_DOCUMENTS,
+) -> Path:
     """Write a run's report; gives its folder.
 
     Older runs than the last `KEPT_RUNS` are removed.
@@ -55,7 +72,7 @@ def write(report: RunReport, runs: Path, manifests: Manifests = members.unknown)
     folder = runs / report.run_id
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        copy(report, folder, manifests)
+        copy(report, folder, manifests, documents)
         _point(runs, report.run_id)
         _prune(runs)
     except OSError as error:

@@ -66,6 +66,7 @@ class Run(Record, Generic[T], frozen=False):
 
     Attributes:
         root: Where outputs are put; `.penstock` below it holds what runs leave behind.
+        documents: What programs measured, by the path of the output that each is; known after judging.
     """
 
     plan: Plan
@@ -75,6 +76,7 @@ class Run(Record, Generic[T], frozen=False):
     root: Path
     options: Options
     run_id: str = field(default_factory=new_run_id)
+    documents: dict[str, bytes] = field(default_factory=dict)
     _began: float = field(default_factory=time.monotonic)
     _started_at: str = field(default_factory=timestamp)
     _results: dict[str, StageResult] = field(default_factory=dict)
