@@ -12,22 +12,16 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
-from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 from penstock.errors import PipelineError, StoreError
-from penstock.record import Record, defaults, fields, items
+from penstock.record import Record, items
+from penstock.report.shapes import SCALARS, MismatchError, build, hints, required
 from penstock.results import RUN_REPORT_VERSION, RunReport
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_SCALARS: dict[type, tuple[tuple[type, ...], str, str]] = {
-    str: ((str,), "string", "text"),
-    bool: ((bool,), "boolean", "true or false"),
-    int: ((int,), "integer", "a whole number"),
-    float: ((float, int), "number", "a number"),
-}
 
 
 def to_document(report: RunReport) -> dict[str, Any]:
@@ -137,86 +131,14 @@ def from_document(document: Any, *, where: str = "run.json") -> RunReport:
             notes=("read it with the Penstock that wrote it, or run the pipeline again",),
         )
     try:
-        report = _build(RunReport, document, "")
-    except _Mismatch as error:
+        report = build(RunReport, document)
+    except MismatchError as error:
         raise PipelineError(
             f"is no report of a run: {error}",
             where=where,
             notes=("the file was changed, or another program wrote it: run the pipeline again",),
         ) from None
-    if not isinstance(report, RunReport):  # pragma: no cover - for the type checker
-        raise TypeError(report)
     return report
-
-
-class _Mismatch(Exception):  # noqa: N818 - never leaves this module
-    def __init__(self, at: str, value: Any, wanted: str) -> None:
-        shown = repr(value)
-        super().__init__(f"{at or 'it'} is {shown[:60]}{'…' if len(shown) > 60 else ''}, not {wanted}")  # noqa: PLR2004
-
-
-def _build(kind: Any, value: Any, at: str) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is UnionType:
-        return None if value is None else _build(arguments[0], value, at)
-    if origin is tuple:
-        return _tuple(arguments, value, at)
-    if origin is Mapping:
-        return _mapping(arguments[1], value, at)
-    if kind in _SCALARS:
-        accepted, _, words = _SCALARS[kind]
-        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise _Mismatch(at, value, words)
-        return value
-    if issubclass(kind, Enum):
-        choices = [member.value for member in kind]
-        if value not in choices:
-            raise _Mismatch(at, value, f"one of {', '.join(choices)}")
-        return kind(value)
-    return _record(kind, value, at)
-
-
-def _mapping(kind: Any, value: Any, at: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise _Mismatch(at, value, "a mapping")
-    if kind is object:
-        return value
-    return {name: _build(kind, item, f"{at}.{name}") for name, item in value.items()}
-
-
-def _tuple(arguments: tuple[Any, ...], value: Any, at: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise _Mismatch(at, value, "a list")
-    if arguments[-1] is not ... and len(value) != len(arguments):
-        raise _Mismatch(at, value, f"a list of {len(arguments)}")
-    return tuple(_build(arguments[0], item, f"{at}[{number}]") for number, item in enumerate(value))
-
-
-def _record(kind: Any, value: Any, at: str) -> Any:
-    if not isinstance(value, dict):
-        raise _Mismatch(at, value, "a mapping")
-    hints = _hints(kind)
-    prefix = f"{at}." if at else ""
-    for name in value.keys() - hints.keys():
-        raise _Mismatch(prefix + str(name), value[name], "a field of a report")
-    for name in _required(kind):
-        if name not in value:
-            raise _Mismatch(prefix + name, None, "there")
-    built = {name: _build(hints[name], item, prefix + name) for name, item in value.items()}
-    try:
-        return kind(**built)
-    except ValueError as error:
-        raise _Mismatch(at, value.get("name"), f"a {kind.__name__}: {error}") from None
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-@cache
-def _required(kind: type[Record]) -> tuple[str, ...]:
-    return tuple(name for name in fields(kind) if name not in defaults(kind))
 
 
 def schema() -> dict[str, Any]:
@@ -248,8 +170,8 @@ def _describe(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "object"} | known
     if kind is NoneType:
         return {"type": "null"}
-    if kind in _SCALARS:
-        return {"type": _SCALARS[kind][1]}
+    if kind in SCALARS:
+        return {"type": SCALARS[kind][1]}
     if kind.__name__ not in definitions:
         definitions[kind.__name__] = {}  # before its fields, should a record ever hold its own kind
         definitions[kind.__name__] = _definition(kind, definitions)
@@ -261,14 +183,14 @@ def _definition(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if issubclass(kind, Enum):
         return {"description": promise, "enum": [member.value for member in kind]}
     properties = {}
-    for name, hint in _hints(kind).items():
+    for name, hint in hints(kind).items():
         note = {"description": notes[name]} if name in notes else {}
         properties[name] = note | _describe(hint, definitions)
     return {
         "description": promise,
         "type": "object",
         "properties": properties,
-        "required": list(_required(kind)),
+        "required": list(required(kind)),
         "additionalProperties": False,
     }
 

@@ -1,0 +1,128 @@
+"""Documents as bytes → records. What cannot be read says why, and stands in nobody's way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from penstock import digest
+from penstock.record import Record, replace
+from penstock.report.documents.measures import Headline, Measures
+from penstock.report.documents.model import Benchmark, Command, ModelTests, Reproducibility
+from penstock.report.documents.validation import Validation
+from penstock.report.shapes import MismatchError, build
+from penstock.results import RunReport
+
+R = TypeVar("R", bound=Record)
+
+KINDS: Mapping[str, tuple[type[Record], int]] = {
+    "measures": (Measures, 1),
+    "validation": (Validation, 2),
+    "model-tests": (ModelTests, 1),
+    "benchmark": (Benchmark, 1),
+    "reproducibility": (Reproducibility, 1),
+    "command": (Command, 1),
+}
+"""Kind of document → its record and the newest version that is known."""
+
+
+class Paper(Record):
+    """A document of a run.
+
+    Attributes:
+        stage: That wrote it, if the report says so.
+        content: What it says, if it can be read and is of a known kind.
+        problem: Why it cannot be read.
+    """
+
+    path: str
+    stage: str | None
+    digest: str
+    size_bytes: int
+    kind: str = ""
+    content: Record | None = None
+    problem: str | None = None
+
+
+def papers(report: RunReport, documents: Mapping[str, bytes]) -> tuple[Paper, ...]:
+    """The documents of a run, in the order of its stages.
+
+    Args:
+        documents: By the path of the output that each is.
+    """
+    written = [(stage.name, part) for stage in report.stages for part in stage.outputs]
+    order = {part.path: number for number, (_, part) in enumerate(written)}
+    makers = {part.path: (name, part.digest) for name, part in written}
+    found = []
+    for path in sorted(documents, key=lambda path: (order.get(path, len(order)), path)):
+        stage, expected = makers.get(path, (None, None))
+        found.append(_paper(path, documents[path], stage, expected))
+    return tuple(found)
+
+
+def _paper(path: str, content: bytes, stage: str | None, expected: str | None) -> Paper:
+    paper = Paper(path=path, stage=stage, digest=digest.of_bytes(content), size_bytes=len(content))
+    if expected not in (None, paper.digest):
+        return replace(paper, problem="it is not what the run made: its digest differs")
+    try:
+        document = _parsed(content)
+        return replace(paper, kind=str(document.get("kind", "")), content=_content(document))
+    except (MismatchError, RecursionError) as error:
+        return replace(paper, problem=str(error))
+
+
+def _content(document: Mapping[str, Any]) -> Record | None:
+    kind = document.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        return None
+    record, newest = KINDS[kind]
+    version = document.get("version")
+    if not isinstance(version, int) or not 1 <= version <= newest:
+        raise MismatchError("version", version, f"one that this Penstock reads: 1 to {newest}")
+    return build(record, document, foreign=True)
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except RecursionError:
+        raise MismatchError("", "nested too deeply", "a document") from None
+    except ValueError as error:
+        raise MismatchError("", str(error), "JSON") from None
+    if not isinstance(document, dict):
+        raise MismatchError("", type(document).__name__, "a JSON object")
+    return document
+
+
+def of_kind(found: tuple[Paper, ...], kind: type[R]) -> Iterator[tuple[Paper, R]]:
+    """The documents of a kind that could be read."""
+    for paper in found:
+        if isinstance(paper.content, kind):
+            yield paper, paper.content
+
+
+def headlines(documents: Mapping[str, bytes]) -> dict[str, Headline]:
+    """As much of each document of measures as stands in a summary, of the whole table only, by path."""
+    found: dict[str, Headline] = {}
+    for path, content in sorted(documents.items()):
+        if b'"measures"' not in content:
+            continue
+        try:
+            document = _parsed(content)
+            if document.get("kind") == "measures":
+                found[path] = build(Headline, _whole(document), foreign=True)
+        except (MismatchError, RecursionError):
+            continue  # the page of the report says why
+    return found
+
+
+def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
+    def of_the_table(entry: Any) -> bool:
+        return not (isinstance(entry, dict) and (entry.get("column") or entry.get("group")))
+
+    def kept(name: str, keep: Callable[[Any], bool]) -> Any:
+        entries = document.get(name, [])
+        return [each for each in entries if keep(each)] if isinstance(entries, list) else entries
+
+    return {name: kept(name, of_the_table) for name in ("measures", "comparisons")}
