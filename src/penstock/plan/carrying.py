@@ -1,15 +1,16 @@
 """The programs of recipes, as files that a stage finds in its workspace.
 
-What is carried enters the stage's key, so a stage gets the packages that its program is made of and no more.
+What is carried enters the stage's key, so a stage gets the modules that its program imports and no others.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 FOLDER = ".penstock-recipe"
 REQUEST = f"{FOLDER}/request.json"
@@ -39,13 +40,31 @@ def files(program: str, request: Mapping[str, object]) -> tuple[tuple[str, str],
         request: JSON values; equal requests give equal text.
     """
     text = json.dumps(request, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    return tuple(sorted(((_START, _STARTER), (REQUEST, text), *_modules("common"), *_modules(program))))
+    return tuple(sorted(((_START, _STARTER), (REQUEST, text), *_modules(program))))
 
 
 @cache
-def _modules(package: str) -> tuple[tuple[str, str], ...]:
-    found = [_PROGRAMS / "__init__.py", *sorted((_PROGRAMS / package).rglob("*.py"))]
-    return tuple(
-        (f"{FOLDER}/{_PACKAGE}/{path.relative_to(_PROGRAMS).as_posix()}", path.read_text(encoding="utf-8"))
-        for path in found[package != "common" :]
-    )
+def _modules(program: str) -> tuple[tuple[str, str], ...]:
+    """A program's package and what it imports of others, relative imports followed."""
+    waiting = [f"{program}/main.py"]
+    found: dict[str, str] = {}
+    while waiting:
+        path = waiting.pop()
+        if path in found or not (_PROGRAMS / path).is_file():
+            continue
+        found[path] = (_PROGRAMS / path).read_text(encoding="utf-8")
+        above = PurePosixPath(path).parent
+        waiting += [f"{each}/__init__.py" for each in (above, *above.parents) if str(each) != "."]
+        waiting += ["__init__.py", *_imported(found[path], above)]
+    return tuple((f"{FOLDER}/{_PACKAGE}/{path}", text) for path, text in found.items())
+
+
+def _imported(text: str, folder: PurePosixPath) -> Iterator[str]:
+    """The files that a module's relative imports may mean."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = folder if node.level == 1 else folder.parents[node.level - 2]
+            base = base.joinpath(*(node.module or "").split("."))
+            yield f"{base}.py"
+            for name in node.names:
+                yield (base / f"{name.name}.py").as_posix()

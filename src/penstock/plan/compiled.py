@@ -153,13 +153,16 @@ def _request(place: str, overlay: Overlay) -> str:
 def _code() -> list[list[Any]]:
     """Name, size and time of every file that can change what is made of a pipeline file."""
     found = []
-    for directory in (_PACKAGE, _PACKAGE / "tools", _PACKAGE.parent / "data"):
+    directories = [str(_PACKAGE), str(_PACKAGE.parent / "programs")]
+    for directory in directories:  # grows as directories are found
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     if entry.name.endswith((".py", ".txt")):
                         status = entry.stat()
-                        found.append([entry.name, status.st_size, status.st_mtime_ns])
+                        found.append([entry.path, status.st_size, status.st_mtime_ns])
+                    elif "." not in entry.name and entry.name != "__pycache__":
+                        directories.append(entry.path)
         except OSError:
             continue  # an archive instead of a directory: the version must do
     return sorted(found)

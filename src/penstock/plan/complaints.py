@@ -11,10 +11,10 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from penstock.plan.problems import Problems, listing, nearest, shown
-from penstock.plan.schema import RECIPES, RunStage
+from penstock.plan.schema_gates import GATES
+from penstock.plan.schema_stages import RECIPES, RunStage
 from penstock.plan.yaml_file import Document, Key
 
-_GATES = ("schema", "threshold")
 _KINDS = {
     "string_type": ("no text", "write it in quotes"),
     "list_type": ("no list", "write [a, b], or one `- item` a line"),
@@ -160,14 +160,14 @@ def keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def _no_branch(place: Key, value: object) -> tuple[str, tuple[str, ...]]:
-    kinds, key = (_GATES, "gate") if "gates" in place[-2:] else (RECIPES, "uses")
+    kinds, key = (GATES, "gate") if "gates" in place[-2:] else (RECIPES, "uses")
     if not isinstance(value, dict):
         what, note = _KINDS["dict_type"]
         return f"is {shown(value)}, which is {what}", (note,)
     if key not in value:
         if key == "uses":
             return "needs `run` or `uses`", ("`run` is a command, `uses` a recipe: " + ", ".join(RECIPES),)
-        return "needs `gate`", (listing("gates", _GATES),)
+        return "needs `gate`", (listing("gates", GATES),)
     noun = "recipe" if key == "uses" else "gate"
     if not isinstance(value[key], str):
         return f"`{key}` is {shown(value[key])}, which is no text", (listing(f"{noun}s", kinds),)

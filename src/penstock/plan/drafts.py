@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock.plan import recipes
+from penstock.plan.asking import Asking
+from penstock.plan.expanding import Expanding
 from penstock.plan.graph import Declared, Node
 from penstock.plan.model import Environment, Output, Overlay, Stage
-from penstock.plan.overlay import Params
+from penstock.plan.overlay import Params, merge
 from penstock.plan.paths import is_pattern, matches, overlap
 from penstock.plan.problems import Problems, listing, nearest, shown
 from penstock.plan.reads import FILE, Reads
-from penstock.plan.schema import (
-    EnvironmentFile,
+from penstock.plan.schema import PipelineFile
+from penstock.plan.schema_parts import EnvironmentFile
+from penstock.plan.schema_stages import (
+    AnyStage,
     LintStage,
-    PipelineFile,
     PytestStage,
+    RepeatStage,
     RunStage,
     ValidateStage,
 )
 from penstock.plan.yaml_file import Document
 from penstock.record import Record
 from penstock.results import Accelerator
-
-AnyStage = RunStage | LintStage | PytestStage | ValidateStage
 
 
 class Draft(Record, kw_only=False):
@@ -50,10 +53,14 @@ class Drafting(Record, frozen=False):
     params_file: str
     reads: Reads
     problems: Problems
+    asking: Asking
 
     def drafts(self) -> list[Draft]:
-        """A draft of every stage, in the order of the file."""
-        made = [self._draft(name, stage) for name, stage in self.pipeline.stages.items()]
+        """A draft of every stage, in the order of the file, and of those that gates imply."""
+        stages = self.asking.stages.items()
+        made = [self._draft(name, stage, ()) for name, stage in stages if not isinstance(stage, RepeatStage)]
+        first = [draft for draft in made if draft is not None]
+        made += [self._draft(name, stage, first) for name, stage in stages if isinstance(stage, RepeatStage)]
         wanted = self.overlay.accelerator
         must = wanted != "cpu" and self.overlay.accelerator_required
         if must and not any(draft and draft.stage.accelerator for draft in made):
@@ -65,9 +72,13 @@ class Drafting(Record, frozen=False):
             )
         return [draft for draft in made if draft is not None]
 
-    def _draft(self, name: str, stage: AnyStage) -> Draft | None:
+    def _draft(self, name: str, stage: AnyStage, others: Sequence[Draft]) -> Draft | None:
         environment = self._environment(name, stage)
-        recipe = self._recipe(name, stage, environment)
+        expanding = Expanding(asking=self.asking, problems=self.problems, reads=self.reads)
+        if isinstance(stage, RepeatStage):
+            recipe = expanding.repeat(name, stage, [(each.stage, each.node) for each in others])
+        else:
+            recipe = expanding.recipe(name, stage, environment)
         if recipe is None:
             return None
         inputs = tuple(
@@ -104,10 +115,13 @@ class Drafting(Record, frozen=False):
         return Draft(made, node, stage.data if isinstance(stage, ValidateStage) else None)
 
     def _line(self, name: str, *rest: str | int) -> int:
+        if name in self.asking.lines:  # a gate implied it
+            return self.asking.lines[name]
         return self.document.line("stages", name, *rest)
 
     def _as_listed(self, stage: AnyStage) -> bool:
-        return not isinstance(stage, ValidateStage) and stage.inputs is not None
+        """Whether a recipe's inputs are those of the file, one by one, so that each has a line."""
+        return isinstance(stage, RunStage | LintStage | PytestStage) and stage.inputs is not None
 
     def _environment(self, name: str, stage: AnyStage) -> Environment:
         """The pipeline's environment with the fields that the stage gives instead."""
@@ -125,34 +139,6 @@ class Drafting(Record, frozen=False):
                 (f"make it with: uv pip compile requirements.in -o {lock}",),
             )
         return Environment(**merged)
-
-    def _recipe(self, name: str, stage: AnyStage, environment: Environment) -> recipes.Recipe | None:
-        match stage:
-            case RunStage():
-                return recipes.Recipe(run=stage.run, inputs=tuple(stage.inputs), environment=environment)
-            case LintStage():
-                return recipes.lint(stage, environment, self.reads)
-            case PytestStage():
-                return recipes.pytest(stage, name, environment, self.reads)
-            case ValidateStage():
-                if not self._can_validate(name, stage):
-                    return None
-                return recipes.validate_data(stage, name, self.pipeline.data, environment, self.reads)
-
-    def _can_validate(self, name: str, stage: ValidateStage) -> bool:
-        known = self.pipeline.data
-        if stage.data in known and known[stage.data].schema_ is not None:
-            return True
-        if stage.data in known:
-            what = f"stage {name!r}: data set {stage.data!r} has no schema"
-            notes: tuple[str, ...] = (
-                f"add `schema: <file>` to it (line {self.document.line('data', stage.data)})",
-            )
-        else:
-            what = f"stage {name!r}: there is no data set {shown(stage.data)}"
-            notes = (*nearest(stage.data, known), listing("data sets", known))
-        self.problems.add(self.document.file, self._line(name, "data"), what, notes)
-        return False
 
     def _outputs(self, name: str, stage: AnyStage, recipe: recipes.Recipe) -> tuple[Declared, ...]:
         if not isinstance(stage, RunStage):
@@ -180,7 +166,7 @@ class Drafting(Record, frozen=False):
                     (*nearest(key, known), listing("parameters", known)),
                 )
                 continue
-            _merge(chosen, found)
+            merge(chosen, found)
         for each in (*inputs, *outputs) if stage.params else ():
             if _holds(each.path, self.params_file):
                 self.problems.add(
@@ -221,14 +207,6 @@ def _fields(environment: EnvironmentFile | None) -> dict[str, Any]:
 
 def _holds(path: str, file: str) -> bool:
     return matches(path, file) if is_pattern(path) else overlap(path, file)
-
-
-def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
-    for key, value in more.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 def _declare(secret: str) -> str:

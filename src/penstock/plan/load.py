@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from penstock.errors import PipelineError
 from penstock.plan import graph
 from penstock.plan import overlay as overlays
+from penstock.plan.archiving import archive_of
+from penstock.plan.asking import Asking
 from penstock.plan.compiled import plan_digest
 from penstock.plan.complaints import complain
 from penstock.plan.drafts import Draft, Drafting
-from penstock.plan.judging import archive_of, gates_of
+from penstock.plan.gating import gates_of
 from penstock.plan.model import Overlay, Plan, Secret, Setting, Stage
 from penstock.plan.paths import path_problem
 from penstock.plan.problems import Problems, shown
@@ -163,6 +165,8 @@ class _Compiler(Record, frozen=False):
 
     def plan(self, params_file: str, settings: tuple[Setting, ...]) -> Plan:
         problems = Problems()
+        asking = Asking(pipeline=self.pipeline, document=self.document, reads=self.reads, problems=problems)
+        asking.ask()
         drafting = Drafting(
             pipeline=self.pipeline,
             document=self.document,
@@ -171,12 +175,13 @@ class _Compiler(Record, frozen=False):
             params_file=params_file,
             reads=self.reads,
             problems=problems,
+            asking=asking,
         )
         drafts = drafting.drafts()
         reserved = self._reserved(drafts, params_file)
         nodes = [draft.node for draft in drafts]
         links, order = graph.link(nodes, reserved, self.document.file, problems)
-        gates = gates_of(self.pipeline, self.document, drafts, problems)
+        gates = gates_of(asking, drafts)
         archive, declared = archive_of(self.pipeline, self.document, drafts, problems)
         if declared is not None:
             graph.refuse_archive_overlap(declared, nodes, reserved, self.document.file, problems)

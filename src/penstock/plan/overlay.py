@@ -296,3 +296,12 @@ def _leaves(values: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple
             yield from _leaves(value, (*above, key))
         else:
             yield (*above, key), value
+
+
+def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Lay nested parameters over others, section by section."""
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value

@@ -6,7 +6,7 @@ Tools are pinned (`tools/*.txt`), except where the user's lock file names a pack
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from penstock.plan import carrying
@@ -14,7 +14,8 @@ from penstock.plan.model import Environment
 from penstock.plan.paths import inside, is_pattern
 from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
 from penstock.plan.requirements import locked_names, without
-from penstock.plan.schema import DataSet, LintStage, PytestStage, ValidateStage
+from penstock.plan.schema_parts import DataSet
+from penstock.plan.schema_stages import LintStage, PytestStage, ValidateStage
 from penstock.record import Record
 
 PACKAGE = Path(__file__).parent
@@ -58,7 +59,7 @@ def lint(stage: LintStage, environment: Environment, reads: Reads) -> Recipe:
     return Recipe(
         run=run,
         inputs=_with(inputs, _LINT_CONFIGS, reads),
-        environment=_equipped(environment, "code", reads),
+        environment=equipped(environment, "code", reads),
     )
 
 
@@ -81,34 +82,40 @@ def pytest(stage: PytestStage, name: str, environment: Environment, reads: Reads
         run=f"{run}\n{shlex.join(['sed', '-E', '-i', _TIMELESS, report])}\n",
         inputs=_with(_checked(stage.inputs, reads), _PYTEST_CONFIGS, reads),
         outputs=((report, "junit"),),
-        environment=_equipped(environment, "code", reads),
+        environment=equipped(environment, "code", reads),
     )
 
 
 def validate_data(
-    stage: ValidateStage, name: str, data: Mapping[str, DataSet], environment: Environment, reads: Reads
+    stage: ValidateStage, name: str, data: DataSet, environment: Environment, reads: Reads
 ) -> Recipe:
     """A data set against its schema; data that break it are a finding for a gate, not a failure.
 
     Args:
-        stage: Names one of `data` that has a schema.
+        stage: With the tables that the data are compared with.
         name: Of the stage.
-        data: By name.
+        data: What it checks.
         environment: Its lock file counts only if the stage itself declares one: data are judged by the
             recipe's own tools.
         reads: Notes what was looked at.
     """
-    chosen = data[stage.data]
     result = f"{REPORTS}/{name}.validation.json"
     if stage.environment is None or stage.environment.requirements is None:
         environment = Environment(python=environment.python, image=environment.image)
-    request = {"data": chosen.path, "schema": chosen.schema_, "result": result}
+    request = {
+        "data": data.path,
+        "schema": data.schema_,
+        "result": result,
+        "reference": stage.reference,
+        "splits": stage.splits,
+    }
+    tables = (data.path, data.schema_, stage.reference, *(stage.splits or {}).values())
     return Recipe(
         run=f"{carrying.command('validate')}\n",
-        inputs=(chosen.path, *((chosen.schema_,) if chosen.schema_ else ())),
+        inputs=tuple(dict.fromkeys(each for each in tables if each is not None)),
         outputs=((result, "validation"),),
         files=carrying.files("validate", request),
-        environment=_equipped(environment, "validate-data", reads),
+        environment=equipped(environment, "validate-data", reads),
     )
 
 
@@ -132,7 +139,7 @@ def _with(inputs: Sequence[str], configs: Sequence[str], reads: Reads) -> tuple[
     return (*inputs, *(path for path in there if not any(inside(path, each) for each in inputs)))
 
 
-def _equipped(environment: Environment, tools: str, reads: Reads) -> Environment:
+def equipped(environment: Environment, tools: str, reads: Reads) -> Environment:
     """The environment with a recipe's tools in it."""
     text = (PACKAGE / "tools" / f"{tools}.txt").read_text(encoding="utf-8")
     lock = environment.requirements

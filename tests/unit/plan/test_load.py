@@ -113,7 +113,7 @@ def test_a_threshold_finds_its_metrics_by_role_then_by_name(load_text: Load, out
     (gate,) = plan.gates
     first = next(each for each in plan.stage("a").outputs if each.role == "metrics" or not each.role)
     assert gate.reads == (("a", first.path),)
-    assert gate.options == {"metric": "auc", "min": 0.0, "max": 1.0}
+    assert gate.options == {"metric": "auc", "min": 0.0, "max": 1.0, "confidence": None}
     assert gate.name == "threshold-auc"
 
 

@@ -1,0 +1,210 @@
+"""The recipes that look at a model or its predictions; their programs are in `penstock.programs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.plan import carrying
+from penstock.plan.asking import Wants
+from penstock.plan.model import Environment, Stage
+from penstock.plan.overlay import merge
+from penstock.plan.reads import DIRECTORY, Reads
+from penstock.plan.recipes import ALL_PYTHON, REPORTS, Recipe, equipped
+from penstock.plan.schema_stages import BenchmarkModelStage, CommandStage, MeasureStage, ModelTestsStage
+
+
+def measure(
+    stage: MeasureStage,
+    name: str,
+    *,
+    table: str,
+    wants: Wants,
+    confidence: float,
+    environment: Environment,
+    reads: Reads,
+) -> Recipe:
+    """Metrics of a predictions table: what the stage lists, and what gates ask for.
+
+    Args:
+        stage: As the file has it, or as a gate implied it.
+        name: Of the stage.
+        table: The predictions table.
+        wants: What gates ask for.
+        confidence: The policy's.
+        environment: Its lock file counts only if a metric of the user's own must be imported, or the stage
+            itself declares one.
+        reads: Notes what was looked at.
+    """
+    result = f"{REPORTS}/{name}.measures.json"
+    confidence = confidence if stage.confidence is None else stage.confidence
+    metrics = list(wants.metrics)
+    for metric in stage.metrics:
+        if all(each["metric"] != metric for each in metrics):
+            metrics.append({"metric": metric, "confidence": confidence or None})
+    request = {
+        "predictions": table,
+        "result": result,
+        "task": stage.task,
+        "columns": stage.columns.model_dump(exclude_none=True) if stage.columns else {},
+        "positive": stage.positive,
+        "metrics": metrics,
+        "slices": list(dict.fromkeys([*stage.slices, *wants.slices])),
+        "baselines": wants.baselines,
+        "comparisons": [*wants.comparisons, *_compared(metrics, wants)],
+        "fairness": wants.fairness,
+        "bins": stage.bins,
+        "resamples": stage.resamples,
+        "confidence": confidence or None,
+    }
+    asked = (*metrics, *wants.comparisons, *wants.fairness)
+    own = any(":" in str(each["metric"]) for each in asked)
+    code = _code(stage.inputs, reads) if own or stage.inputs else ()
+    declared = stage.environment is not None and stage.environment.requirements is not None
+    if not (own or declared):
+        environment = Environment(python=environment.python, image=environment.image)
+    return Recipe(
+        run=f"{carrying.command('measure')}\n",
+        inputs=(table, *(str(each["path"]) for each in wants.baselines), *code),
+        outputs=((result, "measures"),),
+        files=carrying.files("measure", request),
+        environment=equipped(environment, "measure", reads),
+    )
+
+
+def _compared(metrics: Sequence[dict[str, object]], wants: Wants) -> list[dict[str, object]]:
+    """The comparisons that no gate asks for, with the baseline that the stage itself names."""
+    if wants.compared is None:
+        return []
+    asked = {each["metric"] for each in wants.comparisons if each["baseline"] == wants.compared}
+    return [
+        {**each, "baseline": wants.compared, "unpaired": False}
+        for each in metrics
+        if each["metric"] not in asked
+    ]
+
+
+def model_tests(  # noqa: PLR0917 - what every recipe of a model needs
+    stage: ModelTestsStage,
+    name: str,
+    model: str,
+    confidence: float,
+    environment: Environment,
+    reads: Reads,
+) -> Recipe:
+    """Tests of a model, in the project's own environment: the model is made of what is in it."""
+    result = f"{REPORTS}/{name}.model-tests.json"
+    importance = stage.importance if isinstance(stage.importance, dict) else {} if stage.importance else None
+    request = _model_request(stage, model, result, confidence) | {
+        "positive": stage.positive,
+        "task": stage.task,
+        "metric": stage.metric,
+        "tests": stage.tests,
+        "robustness": stage.robustness,
+        "importance": importance,
+    }
+    return _model_recipe("model_tests", request, (result, "model-tests"), stage, environment, reads)
+
+
+def benchmark_model(  # noqa: PLR0917 - as above
+    stage: BenchmarkModelStage,
+    name: str,
+    model: str,
+    confidence: float,
+    environment: Environment,
+    reads: Reads,
+) -> Recipe:
+    """How fast and how large a model is, in the project's own environment."""
+    result = f"{REPORTS}/{name}.benchmark.json"
+    request = _model_request(stage, model, result, confidence) | {
+        "batch_sizes": stage.batch_sizes,
+        "calls": stage.calls,
+        "warmup": stage.warmup,
+        "starts": stage.starts,
+        "baseline": stage.baseline,
+    }
+    return _model_recipe("benchmark_model", request, (result, "benchmark"), stage, environment, reads)
+
+
+def command(stage: CommandStage, name: str, environment: Environment) -> Recipe:
+    """A command of the user's own that is a gate: how it ended is a finding, not a failure of the stage."""
+    result = f"{REPORTS}/{name}.verdict.json"
+    return Recipe(
+        run=f"{carrying.command('command')}\n",
+        inputs=tuple(stage.inputs),
+        outputs=((result, "command"),),
+        files=carrying.files("command", {"run": stage.run, "result": result}),
+        environment=environment,
+    )
+
+
+def repeat(
+    name: str, stages: Sequence[Stage], inputs: tuple[str, ...], seeds: dict[str, Any] | None
+) -> Recipe:
+    """The commands of some stages once more, or once for each seed.
+
+    Args:
+        name: Of the stage that repeats.
+        stages: In the order in which they run.
+        inputs: What they read and do not write themselves.
+        seeds: `parameter`, `values`, `metrics` (a file that they write), `metric`; none to repeat as it was.
+    """
+    result = f"{REPORTS}/{name}.reproducibility.json"
+    params: dict[str, Any] = {}
+    for stage in stages:
+        merge(params, dict(stage.params))
+    request = {
+        "stages": [{"name": stage.name, "run": stage.run} for stage in stages],
+        "outputs": [output.path for stage in stages for output in stage.outputs],
+        "params": params,
+        "params_file": next((stage.params_file for stage in stages if stage.params_file), None),
+        "seeds": seeds,
+        "result": result,
+    }
+    carried = {path: text for stage in stages for path, text in stage.files}
+    return Recipe(
+        run=f"{carrying.command('repeat')}\n",
+        inputs=inputs,
+        outputs=((result, "reproducibility"),),
+        files=tuple(sorted((carried | dict(carrying.files("repeat", request))).items())),
+        environment=stages[0].environment,
+    )
+
+
+def _model_request(
+    stage: ModelTestsStage | BenchmarkModelStage, model: str, result: str, confidence: float
+) -> dict[str, object]:
+    own = {"format", "loader", "trust", "data", "features", "drop", "target", "id"}
+    confidence = confidence if stage.confidence is None else stage.confidence
+    return {
+        **stage.model_dump(include=own),
+        "model": model,
+        "result": result,
+        "confidence": confidence or None,
+    }
+
+
+def _model_recipe(  # noqa: PLR0917 - as above
+    program: str,
+    request: dict[str, object],
+    output: tuple[str, str],
+    stage: ModelTestsStage | BenchmarkModelStage,
+    environment: Environment,
+    reads: Reads,
+) -> Recipe:
+    baseline = request.get("baseline")
+    named = (str(request["model"]), stage.data, *((str(baseline),) if baseline else ()))
+    return Recipe(
+        run=f"{carrying.command(program)}\n",
+        inputs=tuple(dict.fromkeys((*named, *_code(stage.inputs, reads)))),
+        outputs=(output,),
+        files=carrying.files(program, request),
+        environment=environment,
+    )
+
+
+def _code(inputs: Sequence[str] | None, reads: Reads) -> tuple[str, ...]:
+    """What importing the user's own code reads."""
+    if inputs is not None:
+        return tuple(inputs)
+    return ("src",) if reads.presence("src") == DIRECTORY else (ALL_PYTHON,)

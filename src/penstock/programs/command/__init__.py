@@ -1,0 +1,1 @@
+"""What does a command of the user's own say?"""

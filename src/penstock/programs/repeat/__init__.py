@@ -1,0 +1,1 @@
+"""Does training again give the same?"""
