@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import stats
+from scipy import special
 
 Interval = tuple[float, float]
 
@@ -61,7 +61,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     Source: McNemar (1947), Psychometrika 12:153-157; the exact form is a sign test on the rows that differ.
     """
     differing = only_first + only_second
-    return min(1.0, 2 * float(stats.binom.cdf(min(only_first, only_second), differing, 0.5)))
+    return min(1.0, 2 * float(special.bdtr(min(only_first, only_second), differing, 0.5)))
 
 
 def difference(
@@ -134,4 +134,4 @@ def _joined(first: float, second: float, correlation: float) -> float:
 
 
 def _quantile(confidence: float) -> float:
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(special.ndtri((1 + confidence) / 2))
