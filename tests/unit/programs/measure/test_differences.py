@@ -153,3 +153,38 @@ def test_standard_errors_are_near_the_usual_ones_and_never_zero() -> None:
     error = differences.log_ratio_error(7, 34, 1, 34)
     bounds = tuple(np.exp(np.log(5) + np.array([-1, 1]) * stats.norm.ppf(0.975) * error))
     assert bounds == (pytest.approx(0.9241, abs=5e-4), pytest.approx(27.0523, abs=5e-3))
+
+
+def test_far_from_0_and_1_correlated_shares_have_walds_bounds() -> None:
+    covariance = np.array([[4.0, 3.0], [3.0, 5.0]]) * 1e-8
+    found = differences.correlated_shares(0.52, 0.5, covariance, 1.96)
+    half = 1.96 * np.sqrt(3e-8)
+    assert found == pytest.approx((0.02 - half, 0.02 + half), abs=1e-7)
+
+
+def test_the_bounds_of_correlated_shares_are_where_the_ellipse_touches() -> None:
+    """The same by a constrained search from many starts."""
+    covariance = np.array([[9.0, 5.0], [5.0, 6.0]]) * 1e-4
+    shares, slopes = np.array([0.93, 0.97]), 1 / (np.array([0.93, 0.97]) * np.array([0.07, 0.03]))
+    inverse = np.linalg.inv(covariance * np.outer(slopes, slopes))
+    centre = special.logit(shares)
+    inside = {"type": "ineq", "fun": lambda at: 1.96**2 - (at - centre) @ inverse @ (at - centre)}
+    ends = []
+    for sign in (1, -1):
+        runs = [
+            optimize.minimize(
+                lambda at, sign=sign: sign * (special.expit(at[0]) - special.expit(at[1])),
+                centre + start,
+                constraints=[inside],
+                method="SLSQP",
+                options={"ftol": 1e-12},
+            )
+            for start in ((0, 0), (0.5, -0.5), (-0.5, 0.5), (0.3, 0.3))
+        ]
+        ends.append(sign * min(run.fun for run in runs if run.success))
+    assert differences.correlated_shares(0.93, 0.97, covariance, 1.96) == pytest.approx(tuple(ends), abs=1e-5)
+
+
+def test_the_same_ranking_twice_differs_by_nothing() -> None:
+    covariance = np.full((2, 2), 3e-4)
+    assert differences.correlated_shares(0.9, 0.9, covariance, 1.96) == pytest.approx((0, 0), abs=1e-12)
