@@ -51,7 +51,7 @@ class Column:
 
     def numbers(self) -> NDArray[np.float64]:
         """The number of every row; NaN where the text is none (and for `nan`); `inf` is infinite."""
-        parsed = np.array([_number(value) for value in self.values], dtype=np.float64)
+        parsed = np.array([number(value) for value in self.values], dtype=np.float64)
         return parsed[self.codes]
 
     def first(self, wanted: Callable[[str], bool]) -> int | None:
@@ -65,7 +65,8 @@ class Column:
         return Column(self.codes[rows], self.values)
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """The number that a text is, NaN if it is none; no `1_0`."""
     try:
         return float("nan") if "_" in text else float(text)
     except ValueError:

@@ -1,0 +1,242 @@
+"""What a metric is to the rest: a number from rows, and how it changes with the weight of each row.
+
+The kinds differ in how their spread is had: proportions and medians from formulas, means from their skewness,
+functions of counts from drawn tables of counts, everything else from drawn weights of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import means
+from .intervals import Bounds, order_statistics, wilson
+from .sample import Floats
+
+ManyToOne = Callable[[Floats], Floats]
+"""From (draws, numbers) to (draws,)."""
+
+
+def alone(values: Floats) -> Floats:
+    """The only number of each draw."""
+    return values[:, 0]
+
+
+class Statistic(ABC):
+    """One number that was computed from rows.
+
+    Attributes:
+        value: The number; finite.
+        units: What is drawn again in a resample: rows, or queries. The length of all arrays of it.
+        rows: How many rows the number rests on.
+        hits: How many of these, for a proportion.
+        draws: How many resamples are taken at most; for slow ones.
+    """
+
+    value: float
+    units: int
+    rows: int
+    hits: int | None = None
+    draws: int | None = None
+
+    def closed(self, confidence: float) -> Bounds | None:  # noqa: ARG002 - some kinds need it
+        """Bounds from a formula, where there is one."""
+        return None
+
+
+class Weighted(Statistic):
+    """A statistic whose value is known for any weights of the units."""
+
+    @abstractmethod
+    def weighted(self, weights: NDArray[Any]) -> Floats:
+        """Its value for each column of weights (units, draws); NaN where it has none."""
+
+
+class Counts(Statistic):
+    """A function of how many rows are in each cell of a table.
+
+    Args:
+        cells: The cell of each row.
+        size: How many cells there are.
+        function: From (draws, cells) to the value, NaN where there is none.
+    """
+
+    def __init__(
+        self,
+        cells: NDArray[Any],
+        size: int,
+        function: ManyToOne,
+        rows: int,
+        smallest: tuple[int, str] | None = None,
+    ) -> None:
+        self.cells, self.size, self.function = cells, size, function
+        self.units, self.rows, self.smallest = len(cells), rows, smallest
+        counts = np.bincount(cells, minlength=size).astype(np.float64)
+        self.value = float(function(counts[None, :])[0])
+
+    def closed(self, confidence: float) -> Bounds | None:  # noqa: ARG002 - the rest of the family needs it
+        """None are had where a class has so few rows that many resamples would have none of it."""
+        if self.smallest is not None and self.smallest[0] < FEWEST_OF_A_CLASS:
+            count, name = self.smallest
+            why = f"only {count} {'row is' if count == 1 else 'rows are'} truly {name}"
+            return Bounds(None, None, None, f"{why}: too few for an interval")
+        return None
+
+
+FEWEST_OF_A_CLASS = 5
+
+
+class Proportion(Counts):
+    """A share of rows, or a rising function of one.
+
+    Args:
+        hit: Which rows count as hits.
+        counted: Which count at all; every row if absent.
+        transform: Of the share, if the metric is not the share itself.
+    """
+
+    def __init__(
+        self,
+        hit: NDArray[np.bool_],
+        counted: NDArray[np.bool_] | None = None,
+        transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        cells = np.where(hit, 0, 1) if counted is None else np.where(counted, np.where(hit, 0, 1), 2)
+        self._transform = transform
+        rows = len(hit) if counted is None else int(counted.sum())
+        super().__init__(cells, 3, self._share, rows)
+        hits = int((cells == 0).sum())
+        self._hits = hits
+        self.hits = None if transform else hits
+
+    def _share(self, counts: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = counts[:, 0] / (counts[:, 0] + counts[:, 1])
+        return share if self._transform is None else np.asarray(self._transform(share))
+
+    def closed(self, confidence: float) -> Bounds:
+        """Wilson's interval."""
+        low, high = wilson(self._hits, self.rows, confidence)
+        share = self._hits / self.rows
+        error = math.sqrt(share * (1 - share) / self.rows)
+        if self._transform is not None:
+            step = 1e-6
+            slope = (self._transform(share + step) - self._transform(share - step)) / (2 * step)
+            low, high, error = float(self._transform(low)), float(self._transform(high)), abs(error * slope)
+        return Bounds((low, high), "wilson", error)
+
+
+class Moments(Weighted):
+    """A function of the means of some numbers per unit.
+
+    Args:
+        columns: (numbers, units).
+        function: From the means of each draw, (draws, numbers), to the value.
+    """
+
+    def __init__(self, columns: Floats, function: ManyToOne = alone, rows: int | None = None) -> None:
+        self.columns, self.function = columns, function
+        self.units = columns.shape[1]
+        self.rows = self.units if rows is None else rows
+        self.value = float(function(columns.mean(axis=1)[None, :])[0])
+
+    def weighted(self, weights: NDArray[Any]) -> Floats:
+        """As promised; resamples are drawn faster than by this (`bootstrap`)."""
+        total = weights.sum(axis=0, dtype=np.float64)
+        return self.function((self.columns @ weights.astype(np.float64) / total).T)
+
+
+class Mean(Moments):
+    """A mean, or a rising function of one.
+
+    Attributes:
+        values: What is averaged.
+        transform: Of the mean, if the metric is not the mean itself.
+    """
+
+    def __init__(
+        self, values: Floats, transform: Callable[[Any], Any] | None = None, rows: int | None = None
+    ) -> None:
+        self.values, self.transform = values, transform
+        super().__init__(
+            values[None, :], alone if transform is None else lambda m: np.asarray(transform(m[:, 0])), rows
+        )
+
+    def closed(self, confidence: float) -> Bounds:
+        """Student's interval, corrected for skewness."""
+        if self.units < means.MIN_ROWS:
+            return Bounds(None, None, None, f"{self.units} rows are too few for an interval")
+        found = means.mean(self.values, confidence)
+        if found.standard_error == 0:
+            return Bounds(None, None, None, "all rows have the same value, so its spread is not known")
+        low, high = found.interval
+        error = found.standard_error
+        if self.values.min() >= 0:
+            low = max(low, 0.0)
+        if self.transform is not None:
+            step = found.value * 1e-6
+            slope = (self.transform(found.value + step) - self.transform(found.value - step)) / (2 * step)
+            low, high, error = float(self.transform(low)), float(self.transform(high)), abs(error * slope)
+        return Bounds((low, high), "student-skewed", error)
+
+
+class Median(Weighted):
+    """The median of a number per row."""
+
+    def __init__(self, values: Floats) -> None:
+        self._order = np.argsort(values, kind="stable")
+        self._sorted = values[self._order]
+        self.units = self.rows = len(values)
+        self.value = float(np.median(values))
+
+    def weighted(self, weights: NDArray[Any]) -> Floats:
+        """As promised."""
+        reached = np.cumsum(weights[self._order], axis=0, dtype=np.float64)
+        half = reached[-1] / 2
+        low = self._sorted[(reached < half).sum(axis=0)]
+        high = self._sorted[np.minimum((reached <= half).sum(axis=0), self.units - 1)]
+        return np.asarray((low + high) / 2)
+
+    def closed(self, confidence: float) -> Bounds:
+        """Two of the values themselves."""
+        places = order_statistics(self.rows, confidence)
+        if places is None:
+            return Bounds(None, None, None, f"{self.rows} rows are too few for an interval")
+        low, high = (float(self._sorted[place]) for place in places)
+        from .distributions import two_sided
+
+        return Bounds((low, high), "order-statistics", (high - low) / (2 * two_sided(confidence)))
+
+
+class Area(Statistic):
+    """An area under ROC curves.
+
+    Attributes:
+        influence: What each row adds to the error: its squares add up to the variance, its products with that
+            of another score on the same rows to the covariance.
+        bounds: From the confidence to bounds.
+    """
+
+    def __init__(self, value: float, influence: Floats, bounds: Callable[[float], Bounds]) -> None:
+        self.value, self.influence, self._bounds = value, influence, bounds
+        self.units = self.rows = len(influence)
+
+    def closed(self, confidence: float) -> Bounds:
+        """DeLong's interval."""
+        return self._bounds(confidence)
+
+
+class Bare(Statistic):
+    """A number of which no interval can be had."""
+
+    def __init__(self, value: float, rows: int, problem: str) -> None:
+        self.value, self.units, self.rows, self._problem = value, rows, rows, problem
+
+    def closed(self, confidence: float) -> Bounds:  # noqa: ARG002 - it has none
+        """Says why."""
+        return Bounds(None, None, None, self._problem)

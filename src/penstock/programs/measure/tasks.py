@@ -1,0 +1,72 @@
+"""What kind of task a table is about, where nobody says so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..common.program import UnusableError
+from ..common.tables import Column, Table, number
+from .sample import BINARY, MULTICLASS, RANKING, REGRESSION
+
+MOST_NUMERIC_CLASSES = 20
+TWO = 2
+
+
+def inferred(
+    table: Table, truth: Column, prediction: Column | None, *, scored: bool, probable: bool, queried: bool
+) -> tuple[str, str]:
+    """The task, and why it is taken for that one.
+
+    Args:
+        scored: There is a column of scores.
+        probable: There are columns of class probabilities.
+        queried: There is a column that names the query of a row.
+
+    Raises:
+        UnusableError: It cannot be told.
+    """
+    values = {*truth.values, *(prediction.values if prediction else ())}
+    classes = BINARY if len(values) <= TWO else MULTICLASS
+    if probable and not (prediction is None and len(set(truth.values)) > TWO):
+        return classes, "there are columns of class probabilities"
+    if probable:
+        return MULTICLASS, "there are columns of class probabilities"
+    if not all(np.isfinite(number(value)) for value in values):
+        return (
+            classes,
+            f"truth and prediction are {len(values)} {'class' if len(values) == 1 else 'classes'} of text",
+        )
+    if prediction is None:
+        return _by_score(table, truth, scored=scored, queried=queried)
+    return _by_numbers(table, truth, values)
+
+
+def _by_score(table: Table, truth: Column, *, scored: bool, queried: bool) -> tuple[str, str]:
+    if not scored:
+        raise UnusableError(
+            f"{table.path}:1: there is neither a column 'prediction' nor one of scores;"
+            " name one: `columns: {prediction: <name>}`"
+        )
+    if queried:
+        return RANKING, "rows have a query and a score"
+    if len(truth.values) <= TWO:
+        return BINARY, "the truth has two values and there is a score"
+    raise UnusableError(
+        f"{table.path}:1: the truth has {len(truth.values)} numbers, and there is a score but no prediction;"
+        " say `task: ranking`, or name the predictions: `columns: {prediction: <name>}`"
+    )
+
+
+def _by_numbers(table: Table, truth: Column, values: set[str]) -> tuple[str, str]:
+    if len(values) <= TWO:
+        return BINARY, "truth and prediction have two values"
+    numbers = [number(value) for value in values]
+    if len(set(truth.values)) <= TWO and all(0 <= each <= 1 for each in numbers):
+        raise UnusableError(
+            f"{table.path}:1: the truth has two values, and the predictions are fractions; call that column"
+            " 'score' if they are probabilities, or say `task: regression`"
+        )
+    whole = all(each.is_integer() for each in numbers)
+    if whole and len(values) <= MOST_NUMERIC_CLASSES and values == set(truth.values):
+        return MULTICLASS, f"truth and prediction are {len(values)} whole numbers"
+    return REGRESSION, "truth and prediction are numbers"
