@@ -57,6 +57,11 @@ class MemoryHistory:
     keys: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Mapping[str, object]] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
+    judged: dict[str, set[str]] = field(default_factory=dict)
+
+    def decided(self, evaluation_set: str, predictions: str) -> int | None:
+        self.judged.setdefault(evaluation_set, set()).add(predictions)
+        return len(self.judged[evaluation_set])
 
     def last_key(self, stage: str) -> str | None:
         return self.keys.get(stage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penstock.cache import holdouts
 from penstock.cache.keys import Document
 from penstock.cache.stat_index import StatIndex
 from penstock.cache.store import Store
@@ -60,6 +61,10 @@ class LocalHistory:
     def set_written(self, path: str, digest: str) -> None:
         """Remember that a run wrote this at a path."""
         self._index.set_placed(path, digest)
+
+    def decided(self, evaluation_set: str, predictions: str) -> int | None:
+        """How many different predictions on an evaluation set were judged, these included."""
+        return holdouts.decided(self._index.root, evaluation_set, predictions)
 
     def close(self) -> None:
         """Keep what was remembered."""

@@ -55,6 +55,7 @@ class StatIndex:
         progress: Told of large files as they are read.
 
     Attributes:
+        root: Absolute, without links.
         reader: Counts what was read.
         state: Where it is remembered.
     """
@@ -64,7 +65,8 @@ class StatIndex:
     ) -> None:
         self.state = State(database)
         self.reader = Reader(progress)
-        self._root = os.fsencode(os.path.realpath(root))
+        self.root = Path(os.path.realpath(root))
+        self._root = os.fsencode(self.root)
         self._ignore = Ignore(ignore)
         self._clock: tuple[int, int] | None = None
         self._lock = RLock()

@@ -58,9 +58,9 @@ def _judge(spec: GateSpec, exhibits: Exhibits) -> GateResult:
         if isinstance(found, str):
             return _skip(spec, found)
         read[path] = found
-    problems = [each.problem for each in read.values() if each.problem]
-    if problems:
-        return result(spec, Verdict.FAIL, f"{problems[0]}, so there is nothing to judge", read)
+    document = next(iter(read.values()), None)  # of what comes after it, a gate needs the digest alone
+    if document is not None and document.problem:
+        return result(spec, Verdict.FAIL, f"{document.problem}, so there is nothing to judge", read)
     return gate(spec.gate)(spec, read)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -214,7 +215,7 @@ def _subject(gate: GateFile) -> str:
         case _ if getattr(gate, "metric", None) is not None:
             words = [_last(str(getattr(gate, "metric", "")))]
             words += [f"{column}-{group}" for column, group in (getattr(gate, "slice", None) or {}).items()]
-            return "-".join(words)
+            return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words))
         case _:
             return str(getattr(gate, "data", ""))
 

@@ -197,6 +197,7 @@ class _Compiler(Record, frozen=False):
             secrets=self._secrets(),
             ignore=tuple(self.pipeline.ignore),
             on_inconclusive=self.pipeline.policy.on_inconclusive,
+            holdout_budget=self.pipeline.policy.holdout_budget,
             params=self.params.nested(),
             settings=(*self.params.settings(), *settings),
         )

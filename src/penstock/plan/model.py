@@ -187,6 +187,7 @@ class Plan(Record):
         stages: Producers first; among equals, in the order of the pipeline file.
         ignore: Patterns of files that are never inputs.
         on_inconclusive: `fail` or `warn`: what a required gate that cannot decide does.
+        holdout_budget: How many models one evaluation set may judge before a run warns.
         settings: Every resolved setting and its origin.
         digest: Of everything above but line numbers and origins.
     """
@@ -200,6 +201,7 @@ class Plan(Record):
     secrets: tuple[Secret, ...] = ()
     ignore: tuple[str, ...] = ()
     on_inconclusive: str = "fail"
+    holdout_budget: int = 100
     params: Mapping[str, object] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
     digest: str = ""

@@ -48,6 +48,15 @@ class History(Protocol):
         """Remember that a run wrote this at a path."""
         ...
 
+    def decided(self, evaluation_set: str, predictions: str) -> int | None:
+        """How many different predictions on an evaluation set were judged, these included.
+
+        Args:
+            evaluation_set: Digest of its row ids and truths.
+            predictions: Digest of the predictions table that is judged now.
+        """
+        ...
+
     def close(self) -> None:
         """Keep what was remembered."""
         ...
@@ -73,6 +82,10 @@ class NoHistory:
         """Forget it."""
 
     def manifest(self, _digest: str) -> bytes | None:
+        """None."""
+        return None
+
+    def decided(self, _evaluation_set: str, _predictions: str) -> int | None:
         """None."""
         return None
 

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import penstock
-from penstock import digest
-from penstock.errors import EXIT_OK, CorruptError, InputError, Interrupted, StoreError
+from penstock.errors import EXIT_OK, CorruptError, Interrupted, StoreError
 from penstock.executors.base import Executor
 from penstock.gates import policy
-from penstock.gates.base import Exhibit
 from penstock.observer import Observer
 from penstock.plan.model import Plan, Stage
 from penstock.publish import archive
 from penstock.record import Record, field, replace
 from penstock.results import (
     DONE,
-    GateResult,
     Publication,
     PublicationState,
     Reason,
@@ -32,6 +29,7 @@ from penstock.results import (
 from penstock.revision import Revision
 from penstock.runner.assess import Assessment, Walk, assess, drive, stage_result
 from penstock.runner.conclude import exit_code, new_run_id
+from penstock.runner.judge import Judgement
 from penstock.runner.reasons import History
 from penstock.runner.secrets import load_secrets
 from penstock.runner.selection import Selection
@@ -139,7 +137,7 @@ class Run(Record, Generic[T], frozen=False):
     async def _end(self, interrupted: Interrupted | None) -> RunReport:
         report = self._draft(interrupted)
         if interrupted is None:
-            report = replace(report, gates=await self._judge())
+            report = await self._judged(report)
             report = replace(report, publications=await self._publish(report))
         code = exit_code(report, self.plan.on_inconclusive, interrupted)
         return replace(report, exit_code=code, wall_s=time.monotonic() - self._began)
@@ -206,25 +204,13 @@ class Run(Record, Generic[T], frozen=False):
                 return stop
         return None
 
-    async def _judge(self) -> tuple[GateResult, ...]:
-        asked = {evidence for spec in self.plan.gates for evidence in spec.reads}
-        exhibits = {each: await self._exhibit(*each) for each in sorted(asked)}
-        results = []
-        for result in policy.decide(self.plan, exhibits):
-            self.observer.gate_decided(result)
-            results.append(result)
-        return tuple(results)
-
-    async def _exhibit(self, stage: str, path: str) -> Exhibit | str:
-        outcome = self.walk.outcomes.get(stage)
-        if outcome is None or outcome.tree is None:
-            return f"stage {stage!r} has no result in this run"
-        try:
-            content = await self.executor.read(outcome.tree, path)
-        except InputError as error:
-            whole = next(part for part in outcome.parts if f"{path}/".startswith(f"{part.path}/"))
-            return Exhibit(path, b"", whole.digest, error.what)
-        return Exhibit(path, content, digest.of_bytes(content))
+    async def _judged(self, report: RunReport) -> RunReport:
+        judgement = Judgement(
+            plan=self.plan, walk=self.walk, observer=self.observer, documents=self.documents
+        )
+        gates = await judgement.verdicts()
+        holdouts = judgement.holdouts(gates, self.history)
+        return replace(report, gates=gates, holdouts=holdouts, warnings=judgement.warnings(holdouts))
 
     async def _publish(self, report: RunReport) -> tuple[Publication, ...]:
         if self.plan.archive is None:

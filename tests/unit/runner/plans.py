@@ -51,6 +51,11 @@ class World:
     def run(
         self, what: Plan, *, only: tuple[str, ...] = (), until: tuple[str, ...] = (), **options: Any
     ) -> RunReport:
+        return self.prepared(what, only=only, until=until, **options).report()
+
+    def prepared(
+        self, what: Plan, *, only: tuple[str, ...] = (), until: tuple[str, ...] = (), **options: Any
+    ) -> Run[Any]:
         self.observer = SilentObserver()
         self.executor = MemoryExecutor(self.files, self.store)
         return Run(
@@ -60,7 +65,7 @@ class World:
             observer=self.observer,
             root=self.root,
             options=Options(selection=select(what, only=only, until=until), **options),
-        ).report()
+        )
 
     @property
     def ran(self) -> list[str]:
