@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from .distributions import binomial_share, two_sided
 
 Interval = tuple[float, float]
 
@@ -29,7 +30,7 @@ def paired_proportions(only_first: int, only_second: int, rows: int, confidence:
 
     Source: the score interval of Tango (1998), Statistics in Medicine 17:891-908.
     """
-    z = _quantile(confidence)
+    z = two_sided(confidence)
 
     def crossing(target: float) -> float:
         low, high = -1.0, 1.0
@@ -81,8 +82,10 @@ def correlated_shares(
     angles = np.linspace(0, 2 * np.pi, _DIRECTIONS)
     left = first_error * np.cos(angles)
     right = shared * np.cos(angles) + math.sqrt(max(second_variance - shared**2, 0)) * np.sin(angles)
-    first_odds, second_odds = special.logit(shares)
-    changes = special.expit(first_odds + quantile * left) - special.expit(second_odds + quantile * right)
+    first_odds, second_odds = np.log(shares / (1 - shares))
+    changes = 1 / (1 + np.exp(-first_odds - quantile * left)) - 1 / (
+        1 + np.exp(-second_odds - quantile * right)
+    )
     return float(changes.min()), float(changes.max())
 
 
@@ -92,7 +95,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     Source: McNemar (1947), Psychometrika 12:153-157; the exact form is a sign test on the rows that differ.
     """
     differing = only_first + only_second
-    return min(1.0, 2 * float(special.bdtr(min(only_first, only_second), differing, 0.5)))
+    return min(1.0, 2 * binomial_share(min(only_first, only_second), differing, 0.5))
 
 
 def difference(
@@ -162,7 +165,3 @@ def log_ratio_error(first_hits: int, first_rows: int, second_hits: int, second_r
 
 def _joined(first: float, second: float, correlation: float) -> float:
     return math.sqrt(max(first * first + second * second - 2 * correlation * first * second, 0))
-
-
-def _quantile(confidence: float) -> float:
-    return float(special.ndtri((1 + confidence) / 2))

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from .distributions import student_quantile
 
 MIN_ROWS = 3
 """Fewer have no skewness."""
@@ -43,7 +44,7 @@ def mean(values: NDArray[Any], confidence: float) -> Mean:
     if spread == 0:
         return Mean(centre, (centre, centre), 0.0)
     skewness = float(np.sum((deviations / spread) ** 3)) * rows / ((rows - 1) * (rows - 2))
-    quantile = float(special.stdtrit(rows - 1, (1 + confidence) / 2))
+    quantile = student_quantile((1 + confidence) / 2, rows - 1)
     low = centre - error * _untransformed(quantile, skewness / math.sqrt(rows))
     high = centre - error * _untransformed(-quantile, skewness / math.sqrt(rows))
     return Mean(centre, (low, high), error)
