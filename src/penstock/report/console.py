@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -20,7 +20,7 @@ from penstock.results import (
     Verdict,
 )
 
-__all__ = ["PlainObserver", "render", "summary"]
+__all__ = ["PlainObserver", "render", "summary", "verdicts"]
 
 TAIL_LINES = 15
 MAX_ROWS = 40
@@ -68,7 +68,7 @@ def render(report: RunReport, *, place: str, style: Style, explained: bool = Tru
     """
     blocks = (
         _stages(report, style),
-        _gates(report, style),
+        _gates(report.gates, style),
         *(
             _failure(stage, place, style, explained=explained)
             for stage in wording.of(report.stages, *wording.BROKEN)
@@ -79,6 +79,11 @@ def render(report: RunReport, *, place: str, style: Style, explained: bool = Tru
     )
     texts = ["\n".join(lines) for block in blocks if (lines := list(block))]
     return "\n" + "\n\n".join(texts) + "\n"
+
+
+def verdicts(gates: Sequence[GateResult], style: Style) -> str:
+    """What gates say, in complete lines."""
+    return "".join(f"{line}\n" for line in _gates(gates, style))
 
 
 def _nearby(folder: Path) -> str:
@@ -118,11 +123,11 @@ def _remark(stage: StageResult) -> str:
     return wording.problem(stage) if stage.state in wording.BROKEN else wording.why(stage)
 
 
-def _gates(report: RunReport, style: Style) -> Iterator[str]:
-    verdicts = max((len(gate.verdict) for gate in report.gates), default=0) + 2
-    names = min(max((columns_of(gate.name) for gate in report.gates), default=0), style.width // 3)
-    for gate in report.gates:
-        yield from _gate(gate, style, verdicts, names)
+def _gates(gates: Sequence[GateResult], style: Style) -> Iterator[str]:
+    widest = max((len(gate.verdict) for gate in gates), default=0) + 2
+    names = min(max((columns_of(gate.name) for gate in gates), default=0), style.width // 3)
+    for gate in gates:
+        yield from _gate(gate, style, widest, names)
 
 
 def _gate(gate: GateResult, style: Style, verdicts: int, names: int) -> Iterator[str]:
