@@ -112,8 +112,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _gate(gate: GateResult) -> tuple[str, ...]:
-    judged = gate.value is not None and gate.verdict in (Verdict.PASS, Verdict.FAIL)
-    what = wording.judgement(gate) if judged else code(gate.sentence)
+    what = wording.judged(gate) or code(gate.sentence)
     role = "" if gate.required else " (advisory)"
     return code(gate.name) + role, _VERDICTS[gate.verdict], what, code(wording.evidence(gate))
 

@@ -73,23 +73,73 @@ def moment(made_at: str) -> str:
     return made_at[:16].replace("T", " ") + ("Z" if made_at.endswith(("Z", "+00:00")) else "")
 
 
+def share(part: float) -> str:
+    """`95 %`, `2.5 %`: a fraction as a percentage."""
+    return f"{part * 100:.3g} %"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """`[0.8121, 0.8680]`."""
+    return f"[{number(ends[0])}, {number(ends[1])}]"
+
+
+def signed(change: float) -> str:
+    """`+0.012`, `-0.004`, `0.00`."""
+    return f"+{number(change)}" if change > 0 else number(change)
+
+
+def estimate(value: float | None, ends: tuple[float, float] | None) -> str:
+    """A number with its interval, as far as they are known."""
+    texts = ("" if value is None else number(value), "" if ends is None else interval(ends))
+    return " ".join(text for text in texts if text)
+
+
 def judgement(gate: GateResult) -> str:
-    """The judged number beside its bound, such as `0.8412 ≥ 0.80`; the gate's sentence if it judges none."""
-    if gate.value is None or gate.verdict not in (Verdict.PASS, Verdict.FAIL):
-        return one_line(gate.sentence)
+    """What `judged` says, or else the gate's sentence."""
+    return judged(gate) or one_line(gate.sentence)
+
+
+def judged(gate: GateResult) -> str:
+    """The judged number beside its bound, such as `0.8412 ≥ 0.80`, if that is what the verdict says."""
+    if gate.value is None or gate.verdict is Verdict.SKIP:
+        return ""
     low, high = gate.minimum, gate.maximum
     value, lower, upper = _distinct(gate.value, low, high)
     if gate.interval is not None:
-        value += f" [{number(gate.interval[0])}, {number(gate.interval[1])}]"
-    if low is not None and gate.value < low:
-        return f"{value} < {lower}"
-    if high is not None and gate.value > high:
-        return f"{value} > {upper}"
-    if low is not None and high is not None:
+        value += f" {interval(gate.interval)}"
+    said = ""
+    if gate.verdict is Verdict.INCONCLUSIVE:
+        said = _undecided(gate, value, (lower, upper))
+    elif low is not None and gate.value < low:
+        said = f"{value} < {lower}"
+    elif high is not None and gate.value > high:
+        said = f"{value} > {upper}"
+    elif gate.verdict is Verdict.PASS:
+        said = _within(value, lower, upper)
+    worst = f" (worst of {len(gate.parts)})" if len(gate.parts) > 1 else ""
+    return said + worst if said else ""
+
+
+def _within(value: str, lower: str, upper: str) -> str:
+    if lower and upper:
         return f"{lower} ≤ {value} ≤ {upper}"
-    if low is not None:
+    if lower:
         return f"{value} ≥ {lower}"
-    return f"{value} ≤ {upper}" if high is not None else f"{value}"
+    return f"{value} ≤ {upper}" if upper else value
+
+
+def _undecided(gate: GateResult, value: str, bounds: tuple[str, str]) -> str:
+    """An interval that holds a bound; nothing if that is not why the gate could not decide."""
+    if gate.interval is None:
+        return ""
+    ends = zip((gate.minimum, gate.maximum), bounds, strict=True)
+    held = [
+        text for bound, text in ends if bound is not None and gate.interval[0] <= bound <= gate.interval[1]
+    ]
+    if not held:
+        return ""
+    more = f"; about {count(gate.rows_to_decide, 'row')} would decide" if gate.rows_to_decide else ""
+    return f"{value} reaches across {' and '.join(held)}{more}"
 
 
 def _distinct(value: float, low: float | None, high: float | None) -> tuple[str, str, str]:
@@ -116,6 +166,12 @@ def why(stage: StageResult) -> str:
     if stage.state is StageState.CACHED and stage.reason.code == "known":
         return f"known result of{made}{gain}" if made else f"known result{gain}"
     return one_line(stage.reason.sentence)
+
+
+def saved(report: RunReport) -> float:
+    """Seconds that cached stages took when they ran."""
+    cached = of(report.stages, StageState.CACHED)
+    return sum(stage.attempts[-1].usage.wall_s for stage in cached if stage.attempts)
 
 
 def problem(stage: StageResult) -> str:

@@ -1,0 +1,128 @@
+"""Metrics by groups of rows, and what is fair about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from penstock.report import wording
+from penstock.report.documents.measures import Estimate, Fairness, Measure, Measures
+from penstock.report.html import strip
+from penstock.report.html.blocks import Block, Column, Content, Fold, Heading, Table, table
+from penstock.report.html.svg import Scale
+
+_MOST_ROWS = 150
+
+
+def blocks(document: Measures) -> Iterator[Block]:
+    """The groups of every metric, and every comparison between groups."""
+    sliced = [each for each in document.measures if each.column is not None]
+    if sliced:
+        yield Heading("By groups", "The dotted line is the metric of all rows.")
+    for number, metric in enumerate(dict.fromkeys(each.metric for each in sliced)):
+        measures = [each for each in sliced if each.metric == metric]
+        columns = len({each.column for each in measures})
+        note = f"{wording.count(len(measures), 'group')} of {wording.count(columns, 'column')}"
+        whole = next(
+            (each.value for each in document.measures if each.metric == metric and each.column is None), None
+        )
+        yield Fold(metric, (_slices(metric, measures, whole),), open=number == 0, note=note)
+    if document.fairness:
+        yield Heading("Fairness", "Groups against each other: their difference and their ratio.")
+    for each in document.fairness:
+        yield Fold(f"{each.metric} by {each.column}", tuple(_fairness(each)), open=True)
+
+
+def _slices(metric: str, measures: Sequence[Measure], whole: float | None) -> Table:
+    numbers = [
+        *strip.finite(whole),
+        *(n for each in measures for n in strip.finite(each.value, *(each.interval or ()))),
+    ]
+    scale = Scale.around(numbers)
+    rows = [
+        (
+            f"{each.column} = {each.group}",
+            _number(each.value),
+            strip.row(scale, each.value, each.interval, reference=whole),
+            wording.interval(each.interval) if each.interval else "",
+            each.problem or ("" if each.rows is None else f"{each.rows:,}"),
+        )
+        for each in measures
+    ]
+    columns = (
+        Column("group", "name"),
+        Column("value", "number"),
+        Column("interval", "strip", strip.axis_row(scale)),
+        Column("", "number"),
+        Column("rows", "number"),
+    )
+    return table(f"{metric} by groups", columns, rows, most=_MOST_ROWS)
+
+
+def _fairness(each: Fairness) -> Iterator[Block]:
+    numbers = [n for group in each.groups for n in strip.finite(group.measure, *(group.interval or ()))]
+    if numbers:
+        scale = Scale.around(numbers)
+        columns = (
+            Column(each.column, "name"),
+            Column(each.metric, "number"),
+            Column("interval", "strip", strip.axis_row(scale)),
+            Column("", "number"),
+            Column("rows", "number"),
+        )
+        rows = [
+            (
+                group.value,
+                _number(group.measure),
+                strip.row(scale, group.measure, group.interval),
+                wording.interval(group.interval) if group.interval else "",
+                group.problem or ("" if group.rows is None else f"{group.rows:,}"),
+            )
+            for group in each.groups
+        ]
+        yield table(f"{each.metric} of the groups of {each.column}", columns, rows, most=_MOST_ROWS)
+    if each.pairs:
+        yield _pairs(each)
+
+
+def _pairs(each: Fairness) -> Table:
+    ratios = [
+        n
+        for pair in each.pairs
+        if pair.ratio
+        for n in strip.finite(pair.ratio.value, *(pair.ratio.interval or ()))
+    ]
+    scale = Scale.around([*ratios, 1.0])
+    columns = (
+        Column("groups", "name"),
+        Column("difference", "number"),
+        Column("ratio", "number"),
+        Column("ratio against 1", "strip", strip.axis_row(scale)),
+        Column(""),
+    )
+    rows = [
+        (
+            " and ".join(pair.groups),
+            _estimate(pair.difference),
+            _estimate(pair.ratio),
+            _ratio(scale, pair.ratio),
+            pair.problem or "",
+        )
+        for pair in each.pairs
+    ]
+    return table(f"{each.metric}: groups of {each.column} against each other", columns, rows, most=_MOST_ROWS)
+
+
+def _ratio(scale: Scale, ratio: Estimate | None) -> Content:
+    return (
+        strip.row(scale, ratio.value, ratio.interval, reference=1.0)
+        if ratio and ratio.value is not None
+        else ""
+    )
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    return wording.estimate(estimate.value, estimate.interval) if estimate else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else wording.number(value)

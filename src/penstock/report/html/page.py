@@ -1,0 +1,69 @@
+"""The page of a run as bytes: everything in one file, which loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from penstock.inert import printable
+from penstock.report.documents.measures import Measures
+from penstock.report.documents.read import of_kind, papers
+from penstock.report.html import front, gates, quality
+from penstock.report.html.blocks import Page, Section
+from penstock.results import RunReport
+
+NAME = "report.html"
+_POLICY = "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'"
+_HERE = Path(__file__).parent
+
+
+def render(report: RunReport, documents: Mapping[str, bytes]) -> bytes:
+    """The page of a run.
+
+    Args:
+        documents: What programs wrote, by the path of the output that each is; nothing of it is trusted.
+    """
+    found = papers(report, documents)
+    sections: list[Section | None] = [gates.section(report)]
+    sections += [quality.section(*each, number) for number, each in enumerate(of_kind(found, Measures), 1)]
+    return write(front.page(report, found, tuple(each for each in sections if each)))
+
+
+def write(page: Page) -> bytes:
+    """A page as HTML."""
+    style = (_HERE / "style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            style=Markup(style),  # noqa: S704 - our own file
+            policy=_POLICY.format(digest),
+        )
+    )
+    return text.encode("utf-8", "replace")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_inert,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _inert(value: Any) -> Any:
+    """Foreign text without what could do anything but be read."""
+    return value if isinstance(value, Markup) else printable(value) if isinstance(value, str) else value
