@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .distributions import beta_quantile, normal_quantile, normal_share, two_sided
+from .distributions import beta_quantile, binomial_share, normal_quantile, normal_share, two_sided
 
 Interval = tuple[float, float]
 
@@ -72,8 +72,8 @@ def _expit(value: float) -> float:
 def newcombe_area(value: float, positives: int, negatives: int, confidence: float) -> Interval:
     """Bounds on an area under the ROC curve that hold for few rows and at 0 and 1, too.
 
-    Source: method 5 of Newcombe (2006), Statistics in Medicine 25:559-573: the score interval with the variance
-    of Hanley & McNeil (1982), in which both sample sizes are replaced by their mean.
+    Source: method 5 of Newcombe (2006), Statistics in Medicine 25:559-573: the score interval with the
+    variance of Hanley & McNeil (1982), in which both sample sizes are replaced by their mean.
     """
     z = two_sided(confidence)
     others = (positives + negatives) / 2 - 1
@@ -99,8 +99,6 @@ def order_statistics(rows: int, confidence: float) -> tuple[int, int] | None:
 
     Whatever the distribution is, they hold at least as often as promised.
     """
-    from .distributions import binomial_share
-
     tail = (1 - confidence) / 2
     low, high = -1, rows // 2
     while high - low > 1:  # the largest number of rows below with at most this much in the tail
@@ -164,7 +162,7 @@ def _corrected(
 
 
 def acceleration(left_out: NDArray[Any], times: NDArray[Any] | None) -> float | None:
-    """How fast the standard error changes with the value, from the jackknife; none where that has no value."""
+    """How fast the standard error changes with the value, from the jackknife; none if all are alike."""
     known = np.isfinite(left_out)
     if not known.all():
         left_out, times = left_out[known], None if times is None else times[known]
@@ -175,4 +173,4 @@ def acceleration(left_out: NDArray[Any], times: NDArray[Any] | None) -> float | 
     squares = float(np.sum(weights * deviations**2))
     if squares <= 0:
         return None
-    return float(np.sum(weights * deviations**3)) / (6 * squares**1.5)
+    return float(np.sum(weights * deviations**3) / (6 * squares**1.5))

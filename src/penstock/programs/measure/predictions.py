@@ -297,8 +297,8 @@ class _Understanding:
             if same is not None and prediction is not None:
                 row = prediction.first(lambda value, text=text: value == text)  # type: ignore[misc]
                 raise UnusableError(
-                    f"{self.table.where(row or 0)}: prediction {shown(text)} and truth {shown(same)} look like"
-                    " one class written in two ways; write classes alike"
+                    f"{self.table.where(row or 0)}: prediction {shown(text)} and truth {shown(same)} look"
+                    " like one class written in two ways; write classes alike"
                 )
 
     def _refuse_third(self, truth: Column, prediction: Column | None, every: set[str]) -> None:
@@ -311,8 +311,8 @@ class _Understanding:
                 third = third or next((v for v in column.values if v not in truth.values), column.values[-1])
                 row = column.first(lambda value, third=third: value == third)  # type: ignore[misc]
                 raise UnusableError(
-                    f"{self.table.where(row or 0)}: {part} {shown(third)} is a third class ({len(every)} in all);"
-                    " a binary task has two"
+                    f"{self.table.where(row or 0)}: {part} {shown(third)} is a third class (of"
+                    f" {len(every)}); a binary task has two"
                 )
 
     def _note_unknown(

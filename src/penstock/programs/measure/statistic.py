@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import means
+from .distributions import two_sided
 from .intervals import Bounds, order_statistics, wilson
 from .sample import Floats
 
@@ -208,8 +209,6 @@ class Median(Weighted):
         if places is None:
             return Bounds(None, None, None, f"{self.rows} rows are too few for an interval")
         low, high = (float(self._sorted[place]) for place in places)
-        from .distributions import two_sided
-
         return Bounds((low, high), "order-statistics", (high - low) / (2 * two_sided(confidence)))
 
 
@@ -220,15 +219,39 @@ class Area(Statistic):
         influence: What each row adds to the error: its squares add up to the variance, its products with that
             of another score on the same rows to the covariance.
         bounds: From the confidence to bounds.
+        fewest: Rows of the class that has the fewest.
     """
 
-    def __init__(self, value: float, influence: Floats, bounds: Callable[[float], Bounds]) -> None:
-        self.value, self.influence, self._bounds = value, influence, bounds
+    def __init__(
+        self, value: float, influence: Floats, bounds: Callable[[float], Bounds], fewest: int
+    ) -> None:
+        self.value, self.influence, self._bounds, self.fewest = value, influence, bounds, fewest
         self.units = self.rows = len(influence)
 
     def closed(self, confidence: float) -> Bounds:
         """DeLong's interval."""
         return self._bounds(confidence)
+
+
+class Negative(Weighted):
+    """Another statistic with its sign turned, as scikit-learn's `neg_` names have it."""
+
+    def __init__(self, plain: Statistic) -> None:
+        self.plain = plain
+        self.value, self.units, self.rows, self.draws = -plain.value, plain.units, plain.rows, plain.draws
+
+    def weighted(self, weights: NDArray[Any]) -> Floats:
+        """As promised, if that of the plain one is known."""
+        assert isinstance(self.plain, Weighted)
+        return -self.plain.weighted(weights)
+
+    def closed(self, confidence: float) -> Bounds | None:
+        """Those of the plain one, turned."""
+        found = self.plain.closed(confidence)
+        if found is None or found.interval is None:
+            return found
+        low, high = found.interval
+        return found._replace(interval=(-high, -low))
 
 
 class Bare(Statistic):

@@ -1,0 +1,111 @@
+"""Measures predictions: metrics with their intervals, on all rows and on slices, and against baselines.
+
+The recipe `measure` carries it into a stage where numpy is installed (and pyarrow, for Parquet). What bounds
+the numbers have to keep is not asked here: gates judge the document that this writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..common import program
+from ..common.program import Progress, UnusableError
+from . import measures, metrics, plots, predictions, slices
+from .measures import Asked
+from .predictions import Predictions
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+FEWEST_RESAMPLES = 100
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and write; the exit code."""
+    return program.main(arguments, _work)
+
+
+def _work(request: Mapping[str, Any]) -> str:
+    found = document(request)
+    program.write_document(request["result"], found)
+    return f"{found['predictions']['rows']:,} rows: {len(found['measures'])} measures"
+
+
+def document(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the request asks for.
+
+    Raises:
+        UnusableError: The request or a table cannot be used.
+    """
+    progress = Progress()
+    _check(request)
+    table = predictions.read(request)
+    warnings = list(table.warnings)
+    asked = _asked(request, table)
+    cut = slices.sliced(table.table, request.get("slices") or (), warnings)
+    groups = [group for each in cut for group in each.groups]
+    resamples = int(request.get("resamples") or RESAMPLES)
+    found = measures.measured(table.sample, asked, groups, resamples, progress)
+    sample = table.sample
+    return {
+        "version": 1,
+        "kind": "measures",
+        "task": sample.task,
+        "predictions": table.described(),
+        "evaluation_set": table.evaluation_set,
+        "classes": list(sample.classes) or None,
+        "positive": None if sample.positive is None or sample.positive >= len(sample.classes)
+        else sample.classes[sample.positive],
+        "confidence": request.get("confidence", CONFIDENCE),
+        "resamples": resamples,
+        "bins": _bins(request),
+        "slices": [each.described() for each in cut],
+        "measures": found,
+        **_compared(table, request, cut, progress),
+        "plots": plots.plots(sample, _bins(request), request.get("confidence") or CONFIDENCE),
+        "warnings": warnings,
+    }  # fmt: skip
+
+
+def _compared(
+    table: Predictions, request: Mapping[str, Any], cut: Sequence[slices.Slice], progress: Progress
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"baselines": [], "comparisons": [], "fairness": []}
+    if request.get("baselines") or request.get("comparisons"):
+        from . import comparison
+
+        found["baselines"], found["comparisons"] = comparison.comparisons(table, request, cut, progress)
+    if request.get("fairness"):
+        from . import fairness
+
+        found["fairness"] = fairness.fairness(table, request, progress)
+    return found
+
+
+def _check(request: Mapping[str, Any]) -> None:
+    """Refuses numbers that mean nothing; a pipeline file has been checked before, other callers have not."""
+    everything = [
+        request,
+        *(each for key in ("metrics", "comparisons", "fairness") for each in request.get(key) or ()),
+    ]
+    for each in everything:
+        confidence = each.get("confidence")
+        if confidence is not None and not 0 < confidence < 1:
+            raise UnusableError(f"confidence {confidence} is not between 0 and 1")
+    if int(request.get("resamples") or RESAMPLES) < FEWEST_RESAMPLES:
+        raise UnusableError(f"{request['resamples']} resamples are too few; at least {FEWEST_RESAMPLES}")
+    if not 1 <= _bins(request) <= 1000:  # noqa: PLR2004 - more bins than that show nothing
+        raise UnusableError(f"{request['bins']} bins; between 1 and 1,000 mean something")
+
+
+def _bins(request: Mapping[str, Any]) -> int:
+    return int(request.get("bins") or metrics.BINS)
+
+
+def _asked(request: Mapping[str, Any], table: Predictions) -> list[Asked]:
+    wanted = list(request.get("metrics") or ())
+    if not wanted:
+        confidence = request.get("confidence", CONFIDENCE)
+        wanted = [{"metric": name, "confidence": confidence} for name in metrics.usual(table.sample)]
+    found = {str(each["metric"]): metrics.find(str(each["metric"]), _bins(request)) for each in wanted}
+    return measures.by_request(wanted, found)
