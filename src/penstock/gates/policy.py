@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from penstock.errors import EXIT_GATE_FAILED, EXIT_GATE_INCONCLUSIVE, EXIT_OK
-from penstock.gates.base import Exhibit, gate, result
+from penstock.gates.base import Exhibit, gate
 from penstock.plan.model import GateSpec, Plan
-from penstock.results import GateResult, Verdict
+from penstock.results import FIRST_VERSION, GateResult, Verdict
 
 Exhibits = Mapping[tuple[str, str], "Exhibit | str"]
 """(stage, path) → the output, or the reason why there is none; for all that the gates read."""
@@ -35,8 +35,10 @@ def stops(result: GateResult, on_inconclusive: str) -> bool:
     match result.verdict:
         case Verdict.PASS:
             return False
-        case Verdict.FAIL | Verdict.SKIP:
+        case Verdict.FAIL:
             return True
+        case Verdict.SKIP:
+            return result.reason != FIRST_VERSION
         case Verdict.INCONCLUSIVE:
             return on_inconclusive == "fail"
 
@@ -58,9 +60,6 @@ def _judge(spec: GateSpec, exhibits: Exhibits) -> GateResult:
         if isinstance(found, str):
             return _skip(spec, found)
         read[path] = found
-    document = next(iter(read.values()), None)  # of what comes after it, a gate needs the digest alone
-    if document is not None and document.problem:
-        return result(spec, Verdict.FAIL, f"{document.problem}, so there is nothing to judge", read)
     return gate(spec.gate)(spec, read)
 
 

@@ -1,74 +1,56 @@
-"""The gate `schema`: what `uses: validate-data` found out about a data set.
+"""The gate `schema`: every check of a data set against its schema file holds.
 
-It reads the document that the recipe's program wrote (`penstock.programs.validate`) and passes only if that
-document says so itself and every check in it agrees.
+It passes only if the document says so itself and every check in it agrees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from penstock.gates.base import Exhibit, result
-from penstock.gates.document import DocumentError, parse
+from penstock.gates.base import Exhibits, result, strict
+from penstock.gates.bounds import cut
+from penstock.gates.document import Section, shown
+from penstock.gates.validation import name_of, rows_of, validation_of
 from penstock.plan.model import GateSpec
 from penstock.results import GateResult, Verdict
 
-RESULT_VERSION = 1
-MAX_DETAILS = 10
+_EXAMPLES = 3
 
 
-def judge(spec: GateSpec, exhibits: Mapping[str, Exhibit]) -> GateResult:
+@strict
+def judge(spec: GateSpec, exhibits: Exhibits) -> GateResult:
     """Pass if every check of the data set passed; fail otherwise, naming the checks.
 
     Args:
         spec: With the option `data`, the data set's name.
-        exhibits: The validation result.
+        exhibits: The validation.
     """
-    exhibit = next(iter(exhibits.values()))
-    try:
-        checks, rows = _checks(parse(exhibit.content, exhibit.path), exhibit.path)
-    except DocumentError as error:
-        return result(spec, Verdict.FAIL, f"{error}; the data count as not validated", exhibits)
-    failed = [check for check in checks if check["passed"] is not True]
-    data = spec.options.get("data", "data")
-    if not failed:
-        sentence = f"{data}: all {len(checks)} checks hold for {rows:,} rows"
-        return result(spec, Verdict.PASS, sentence, exhibits, sample_size=rows)
-    sentence = f"{data}: {len(failed)} of {len(checks)} checks fail for {rows:,} rows"
-    details = tuple(_detail(check) for check in failed[:MAX_DETAILS])
-    if len(failed) > MAX_DETAILS:
-        details += (f"and {len(failed) - MAX_DETAILS} more",)
-    return result(spec, Verdict.FAIL, sentence, exhibits, sample_size=rows, details=details)
+    document = validation_of(spec, exhibits)
+    checks, rows, data = document.sections("checks"), rows_of(document), name_of(spec)
+    if not checks:
+        raise document.error("checks", "is empty, so nothing was checked")
+    failed = [each for each in checks if not each.flag("passed")]
+    if document.flag("passed") == bool(failed):
+        raise document.error("passed", "is not what the checks say")
+    if failed:
+        sentence = f"{data}: {len(failed)} of {len(checks)} checks fail for {rows:,} rows"
+        details = [_words(each) for each in failed]
+        return result(spec, Verdict.FAIL, sentence, exhibits, sample_size=rows, details=details)
+    sentence = f"{data}: all {len(checks)} checks hold for {rows:,} rows"
+    return result(spec, Verdict.PASS, sentence, exhibits, sample_size=rows)
 
 
-def _checks(document: object, path: str) -> tuple[list[dict[str, object]], int]:
-    if not isinstance(document, dict) or document.get("version") != RESULT_VERSION:
-        raise DocumentError(f"{path} is no validation result of version {RESULT_VERSION}")
-    checks, rows, passed = document.get("checks"), document.get("rows"), document.get("passed")
-    if not isinstance(checks, list) or not checks or not isinstance(passed, bool):
-        raise DocumentError(f"{path} says of no check whether it passed")
-    if not all(isinstance(check, dict) and isinstance(check.get("passed"), bool) for check in checks):
-        raise DocumentError(f"{path} has a check without a result")
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
-        raise DocumentError(f"{path} does not say how many rows it judged")
-    if passed != all(check["passed"] for check in checks):
-        raise DocumentError(f"{path} contradicts itself: 'passed' is not what its checks say")
-    return checks, rows
-
-
-def _detail(check: Mapping[str, object]) -> str:
-    column = f"column {check['column']}: " if check.get("column") else ""
-    failures = check.get("failures")
+def _words(check: Section) -> str:
+    """A check that fails, with how often and where; what is not there is left out."""
+    values = check.values
+    column = f"column {cut(str(values['column']))}: " if values.get("column") else ""
+    failures, examples = values.get("failures"), values.get("examples")
     count = f" ({failures:,} rows)" if isinstance(failures, int) and failures else ""
-    examples = check.get("examples")
-    shown = ""
-    if isinstance(examples, list) and examples:
-        shown = f", e.g. {', '.join(_example(each) for each in examples[:3])}"
-    return f"{column}{check.get('name', 'check')}{count}{shown}"
+    some = examples[:_EXAMPLES] if isinstance(examples, list) else []
+    named = f", e.g. {', '.join(map(_example, some))}" if some else ""
+    return f"{column}{cut(str(values.get('name', 'check')))}{count}{named}"
 
 
 def _example(example: object) -> str:
-    if isinstance(example, dict) and "value" in example:
-        row = example.get("row")
-        return f"{example['value']!r}" + (f" in row {row}" if row is not None else "")
-    return repr(example)
+    if not isinstance(example, dict) or "value" not in example:
+        return shown(example)
+    where = example.get("row")
+    return shown(example["value"]) + ("" if where is None else f" in row {shown(where)}")

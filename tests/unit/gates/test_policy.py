@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from gate_samples import measures, share
 from penstock.digest import of_bytes
-from penstock.errors import PipelineError
+from penstock.errors import EXIT_GATE_INCONCLUSIVE, EXIT_OK, PipelineError
 from penstock.gates.base import Exhibit, gate
 from penstock.gates.policy import decide, exit_code, stops
 from penstock.plan.model import GateSpec, Plan
-from penstock.results import Evidence, GateResult, Verdict
+from penstock.record import replace
+from penstock.results import FIRST_VERSION, Evidence, GateResult, Verdict
 
 METRICS = b'{"good": 1.0, "bad": 0.0}'
 
@@ -28,9 +32,11 @@ def verdicts(*gates: GateSpec) -> list[tuple[str, str]]:
     return [(each.name, each.verdict.value) for each in decide(plan, {("evaluate", "m.json"): exhibit})]
 
 
-def result(verdict: Verdict, *, required: bool = True) -> GateResult:
+def result(verdict: Verdict, *, required: bool = True, reason: str | None = None) -> GateResult:
     evidence = (Evidence(path="m", digest="d"),)
-    return GateResult(gate="g", name="n", verdict=verdict, required=required, sentence="s", evidence=evidence)
+    return GateResult(
+        gate="g", name="n", verdict=verdict, required=required, sentence="s", evidence=evidence, reason=reason
+    )
 
 
 def test_the_first_required_gate_that_fails_skips_the_rest() -> None:
@@ -69,6 +75,51 @@ def test_what_a_verdict_means_is_policy(verdict: Verdict, policy: str, stopped: 
     assert exit_code((result(verdict, required=False),), policy) == 0
 
 
+def test_a_first_version_without_a_baseline_stops_nothing() -> None:
+    first = result(Verdict.SKIP, reason=FIRST_VERSION)
+    assert stops(first, "fail") is False
+    assert exit_code((first, result(Verdict.PASS)), "fail") == 0
+    compared = GateSpec(
+        gate="no-regression",
+        name="a",
+        reads=(("evaluate", "m.json"),),
+        options={"metric": "good", "margin": 0.1, "baseline_missing": True, "first_version": "skip"},
+    )
+    assert verdicts(compared, spec("b", "good")) == [("a", "skip"), ("b", "pass")]
+    strict = replace(compared, options={**compared.options, "first_version": "fail"})
+    assert verdicts(strict, spec("b", "good")) == [("a", "fail"), ("b", "skip")]
+
+
+@pytest.mark.parametrize(
+    ("on_inconclusive", "code", "after"),
+    [("fail", EXIT_GATE_INCONCLUSIVE, "skip"), ("warn", EXIT_OK, "pass")],
+)
+def test_an_inconclusive_gate_ends_with_its_own_exit_code(
+    on_inconclusive: str, code: int, after: str
+) -> None:
+    document = json.dumps(measures(share("accuracy", 80, 100))).encode()
+    reads = (("measure", "d.json"),)
+    gates = tuple(
+        GateSpec(gate="threshold", name=name, reads=reads, options={"metric": "accuracy", "min": least})
+        for name, least in (("open", 0.79), ("sure", 0.5))
+    )
+    plan = Plan(
+        name="p", pipeline_file="p", profile=None, stages=(), gates=gates, on_inconclusive=on_inconclusive
+    )
+    exhibit = Exhibit("d.json", document, of_bytes(document))
+    results = tuple(decide(plan, {("measure", "d.json"): exhibit}))
+    assert [each.verdict.value for each in results] == ["inconclusive", after]
+    assert exit_code(results, on_inconclusive) == code
+
+
+def test_an_output_without_content_is_nothing_to_judge() -> None:
+    plan = Plan(name="p", pipeline_file="p", profile=None, stages=(), gates=(spec("a", "good"),))
+    folder = Exhibit("m.json", b"", of_bytes(b""), "m.json is a directory")
+    (failed,) = decide(plan, {("evaluate", "m.json"): folder})
+    assert failed.verdict is Verdict.FAIL
+    assert failed.sentence.startswith("m.json is a directory, so there is nothing to judge")
+
+
 def test_a_failure_outweighs_what_is_inconclusive() -> None:
     assert exit_code((result(Verdict.INCONCLUSIVE), result(Verdict.FAIL)), "fail") == 3
 
@@ -81,5 +132,5 @@ def test_a_verdict_needs_evidence_and_has_no_truth_value() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(PipelineError, match="the gates are schema, threshold"):
+    with pytest.raises(PipelineError, match="the gates are schema, threshold, calibration"):
         gate("vibes")

@@ -1,22 +1,12 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from penstock.digest import of_bytes
-from penstock.gates.base import Exhibit
-from penstock.gates.schema import judge
-from penstock.plan.model import GateSpec
+from gate_samples import Document, decide, validation
 from penstock.results import GateResult, Verdict
 
-GOOD: dict[str, Any] = {
-    "version": 1,
-    "rows": 7043,
-    "passed": True,
-    "checks": [{"name": "type integer", "column": "tenure", "passed": True, "failures": 0, "examples": []}],
-}
 FAILED = {
     "name": "allowed values",
     "column": "Churn",
@@ -26,38 +16,49 @@ FAILED = {
 }
 
 
-def decide(document: object) -> GateResult:
-    data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    spec = GateSpec(gate="schema", name="churn-schema", options={"data": "churn"})
-    return judge(spec, {"v.json": Exhibit("v.json", data, of_bytes(data))})
+def judged(document: object) -> GateResult:
+    return decide("schema", document, data="churn")
 
 
 def test_data_whose_checks_all_hold_pass() -> None:
-    result = decide(GOOD)
+    result = judged(validation())
     assert result.verdict is Verdict.PASS
     assert result.sample_size == 7043
     assert result.sentence == "churn: all 1 checks hold for 7,043 rows"
 
 
 def test_a_failed_check_is_named_with_column_count_and_example() -> None:
-    result = decide({**GOOD, "passed": False, "checks": [*GOOD["checks"], FAILED]})
+    result = judged(validation(passed=False, checks=[*validation()["checks"], FAILED]))
     assert result.verdict is Verdict.FAIL
-    assert result.details == ("column Churn: allowed values (2 rows), e.g. 'maybe' in row 3",)
+    assert result.details == ('column Churn: allowed values (2 rows), e.g. "maybe" in row 3',)
+    assert result.sentence == "churn: 1 of 2 checks fail for 7,043 rows"
+
+
+def test_ten_lines_of_failed_checks_are_enough() -> None:
+    result = judged(validation(passed=False, checks=[FAILED] * 14))
+    assert len(result.details) == 10
+    assert result.details[-1] == "and 5 more"
+
+
+GOOD: dict[str, Any] = validation()
 
 
 @pytest.mark.parametrize(
     "document",
     [
-        b"", b"{}", b"[]", b"null", b"NaN", b'{"version": 1}', b'{"passed": true}',
-        {**GOOD, "version": 2}, {**GOOD, "version": "1"}, {**GOOD, "passed": "true"}, {**GOOD, "passed": 1},
+        b"", b"{}", b"[]", b"null", b"NaN", b'{"version": 2}', b'{"passed": true}',
+        {**GOOD, "version": 3}, {**GOOD, "version": "2"}, {**GOOD, "version": 2.0}, {**GOOD, "version": True},
+        {**GOOD, "passed": "true"}, {**GOOD, "passed": 1}, {**GOOD, "kind": "measures"}, {**GOOD, "kind": None},
         {**GOOD, "passed": None}, {**GOOD, "checks": []}, {**GOOD, "checks": None}, {**GOOD, "checks": {}},
         {**GOOD, "checks": [{}]}, {**GOOD, "checks": [{"passed": 1}]}, {**GOOD, "checks": [True]},
         {**GOOD, "rows": -1}, {**GOOD, "rows": True}, {**GOOD, "rows": "7"}, {**GOOD, "rows": None},
-        {**GOOD, "passed": False}, {**GOOD, "checks": [FAILED]},
-        b'{"version": 1, "rows": 1, "passed": false, "passed": true, "checks": [{"passed": true}]}',
+        {**GOOD, "rows": 1.0}, {**GOOD, "rows": 10**400},
+        {**GOOD, "passed": False}, {**GOOD, "checks": [FAILED]}, {**GOOD, "data": {"path": "d.csv"}},
+        {**GOOD, "data": {"path": "d.csv", "digest": "sha256:12"}}, {**GOOD, "data": None},
+        b'{"version": 2, "rows": 1, "passed": false, "passed": true, "checks": [{"passed": true}]}',
     ],
 )  # fmt: skip
-def test_a_result_that_does_not_say_so_itself_never_passes(document: object) -> None:
-    result = decide(document)
+def test_a_result_that_does_not_say_so_itself_never_passes(document: Document | bytes) -> None:
+    result = judged(document)
     assert result.verdict is Verdict.FAIL
-    assert "not validated" in result.sentence
+    assert "a gate passes only what it can read" in result.sentence
