@@ -91,3 +91,8 @@ def see_workspace() -> None:
 def _missing(distributions: list[str], purpose: str) -> str:
     names = " and ".join(distributions)
     return f"{purpose} needs {names}, which this environment lacks: add {names} to the project's lock file"
+
+
+def has(module: str) -> bool:
+    """Whether a module is installed."""
+    return find_spec(module) is not None
