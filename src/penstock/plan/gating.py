@@ -45,6 +45,28 @@ def gates_of(asking: Asking, drafts: Sequence[Draft]) -> tuple[GateSpec, ...]:
     return tuple(gating.spec(at, gate) for at, gate in enumerate(asking.pipeline.gates))
 
 
+def demands(gate: GateFile, *, confidence: float | None) -> dict[str, object]:
+    """What a gate demands, as JSON values; nothing that was not given.
+
+    Args:
+        gate: As the pipeline file has it.
+        confidence: Of its interval, if it judges one; none for the bare number.
+    """
+    given = gate.model_dump(mode="json", exclude=_NOT_DEMANDS)
+    options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if "confidence" in type(gate).model_fields:
+        options["confidence"] = confidence
+    for column, group in (getattr(gate, "slice", None) or {}).items():
+        options |= {"column": column, "group": group}
+    if isinstance(gate, FairnessGate):
+        options |= {"metrics": list(fairness_metrics(gate))}
+        options |= {"criterion": gate.criterion} if gate.criterion else {}
+        options.pop("metric", None)
+    if isinstance(gate, ReproducibleGate):
+        options["stage"] = gate.stage
+    return options
+
+
 def metrics_place(wanted: str | None, drafts: Sequence[Draft]) -> tuple[Place | None, str, tuple[str, ...]]:
     """The file of metrics that is meant; else what is wrong, and notes.
 
@@ -100,22 +122,10 @@ class _Gating(Record, frozen=False):
         return name
 
     def _options(self, at: int, gate: GateFile) -> Mapping[str, object]:
-        """What the gate demands, as JSON values; nothing that was not given."""
-        given = gate.model_dump(mode="json", exclude=_NOT_DEMANDS)
-        options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-        if hasattr(gate, "confidence"):
-            point = isinstance(gate, ThresholdGate) and self.asking.is_point(gate)
-            options["confidence"] = None if point else self.asking.confidence(gate)
-        for column, group in (getattr(gate, "slice", None) or {}).items():
-            options |= {"column": column, "group": group}
-        if isinstance(gate, FairnessGate):
-            options |= {"metrics": list(fairness_metrics(gate))}
-            options |= {"criterion": gate.criterion} if gate.criterion else {}
-            options.pop("metric", None)
+        point = isinstance(gate, ThresholdGate) and self.asking.is_point(gate)
+        options = demands(gate, confidence=None if point else self.asking.confidence(gate))
         if isinstance(gate, NoRegressionGate | ImprovementGate):
             options |= self._comparison(at, gate)
-        if isinstance(gate, ReproducibleGate):
-            options["stage"] = gate.stage
         return options
 
     def _comparison(self, at: int, gate: NoRegressionGate | ImprovementGate) -> dict[str, object]:

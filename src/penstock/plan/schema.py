@@ -139,7 +139,7 @@ class PipelineFile(Record):
 def schema_document() -> dict[str, Any]:
     """The JSON schema of pipeline files."""
     document = PipelineFile.model_json_schema()
-    for name, texts in _attribute_docstrings().items():
+    for name, texts in attribute_docstrings().items():
         part = document if name == PipelineFile.__name__ else document["$defs"].get(name, {})
         for key, text in texts.items():
             if key in part.get("properties", {}):
@@ -147,7 +147,7 @@ def schema_document() -> dict[str, Any]:
     return {"$schema": SCHEMA_ID, **document, "title": "Penstock pipeline"}
 
 
-def _attribute_docstrings() -> dict[str, dict[str, str]]:
+def attribute_docstrings() -> dict[str, dict[str, str]]:
     """The texts below the fields of the shape's classes, inherited ones too.
 
     Pydantic can collect them itself, but does it at import, where every run with a new plan pays for it.
