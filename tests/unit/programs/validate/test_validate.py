@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from penstock.programs.validate import main as validate
@@ -310,7 +309,7 @@ def test_no_column_of_the_schema_is_there(checked: Validate) -> None:
 def test_an_odd_but_sound_file_is_read(checked: Validate, data: bytes) -> None:
     result = checked(data, TWO)
     assert result["passed"]
-    assert (result["rows"], result["columns"]) == (1, 2)
+    assert (result["rows"], len(result["columns"])) == (1, 2)
 
 
 def test_a_value_may_hold_line_breaks_and_delimiters(checked: Validate) -> None:
@@ -473,9 +472,9 @@ def test_the_same_files_give_the_same_bytes(checked: Validate, tmp_path: Path) -
 
 def test_the_result_names_digests_counts_and_the_first_failures(checked: Validate) -> None:
     result = checked("a,b\n" + "x,1\n" * 8, TWO)
-    assert result["version"] == 1
-    assert result["data_digest"].startswith("sha256:")
-    assert len(result["schema_digest"]) == 71
+    assert (result["version"], result["kind"]) == (2, "validation")
+    assert result["data"]["digest"].startswith("sha256:")
+    assert len(result["schema"]["digest"]) == 71
     assert result["summary"] == "8 rows, 2 columns: 1 of 9 checks failed: a type (8 failures)"
     check = next(check for check in result["checks"] if not check["passed"])
     assert check["failures"] == 8
@@ -492,25 +491,4 @@ def test_what_the_data_hold_is_text_in_the_result_and_nothing_else(checked: Vali
 def test_the_example_data_pass_their_schema(tmp_path: Path) -> None:
     assert start(EXAMPLE / "telco-churn.csv", EXAMPLE / "churn.schema.yaml", tmp_path / "r.json") == 0
     result = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert (result["passed"], result["rows"], result["columns"]) == (True, 7043, 21)
-
-
-# Parquet
-
-
-def test_without_pyarrow_parquet_is_refused_in_one_line(
-    complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def absent(*_: object, **__: object) -> None:
-        raise ImportError
-
-    monkeypatch.setattr("pandas.read_parquet", absent)
-    assert complaint(b"PAR1", TWO, "t.parquet").startswith("t.parquet: reading Parquet needs pyarrow")
-
-
-def test_values_of_a_parquet_file_are_judged_by_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = pd.DataFrame({"a": [1, 2], "b": [1.0, float("nan")], "c": [True, None]})
-    monkeypatch.setattr("pandas.read_parquet", lambda *_, **__: frame)
-    table = validate.read_parquet("t.parquet", b"")
-    cells: dict[str, list[str | None]] = {"a": ["1", "2"], "b": ["1.0", "nan"], "c": ["True", None]}
-    assert table == validate.Table(["a", "b", "c"], cells, 2)
+    assert (result["passed"], result["rows"], len(result["columns"])) == (True, 7043, 21)

@@ -1,0 +1,90 @@
+"""The values of one column in some rows: as text, and as what the text means."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .kinds import KINDS, content
+from .schema_file import Column
+from .tables import Batch
+
+_WHITE = "".join(letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace())
+
+
+class Cells:
+    """One column of some rows.
+
+    Attributes:
+        texts: As written; nothing is an empty text.
+        missing: Rows that hold nothing.
+    """
+
+    def __init__(self, column: Column, texts: pa.StringArray) -> None:
+        self.column = column
+        self.texts = texts.fill_null("") if texts.null_count else texts
+        shown = pc.utf8_trim(self.texts, characters=_WHITE) if column.blank_as_null else self.texts
+        self.missing = pc.binary_length(shown).to_numpy() == 0
+
+    @cached_property
+    def _parsed(self) -> tuple[np.ndarray, np.ndarray]:
+        many = KINDS[self.column.type].many
+        if many is None:
+            raise TypeError(f"a {self.column.type} is its own value")
+        if not self.missing.any():
+            return many(self.texts)
+        found, fits_there = many(self.texts.filter(pa.array(~self.missing)))
+        values, fits = np.zeros(len(self.missing), found.dtype), np.zeros(len(self.missing), bool)
+        values[~self.missing], fits[~self.missing] = found, fits_there
+        return values, fits
+
+    @property
+    def values(self) -> np.ndarray:
+        """Numbers, truth values or microseconds since 1970; anything where `good` is false."""
+        return self._parsed[0]
+
+    @cached_property
+    def good(self) -> np.ndarray:
+        """Rows that hold a value of the column's type."""
+        return ~self.missing if KINDS[self.column.type].many is None else self._parsed[1]
+
+    @cached_property
+    def wrong(self) -> np.ndarray:
+        """Rows that hold something else."""
+        return ~self.missing & ~self.good
+
+    @cached_property
+    def coded(self) -> pa.DictionaryArray:
+        """The texts, each different one once."""
+        return self.texts.dictionary_encode()
+
+    @cached_property
+    def ascii(self) -> bool:
+        """Whether the texts hold no letter beyond ASCII."""
+        return content(self.texts).isascii()
+
+
+class Chunk:
+    """Some rows of a table, with the cells of the columns that are known.
+
+    Attributes:
+        first: Number of the first row, counted from 0.
+        texts: By name, all columns of the file.
+    """
+
+    def __init__(self, batch: Batch, names: list[str], columns: Mapping[str, Column]) -> None:
+        self.first, self.rows = batch.first, batch.rows
+        self.texts = dict(zip(names, batch.columns, strict=True))
+        self._columns = columns
+        self._cells: dict[str, Cells] = {}
+
+    def cells(self, name: str) -> Cells:
+        """Those of a column that is declared."""
+        if name not in self._cells:
+            self._cells[name] = Cells(self._columns[name], self.texts[name])
+        return self._cells[name]
