@@ -18,6 +18,7 @@ TASKS = ("binary", "multiclass", "regression", "ranking")
 MOST_CLASSES = 20
 """Whole numbers of more different values than this are taken for measurements."""
 
+_ENCODED = ({"False", "True"}, {"0", "1"})
 _SCORE_PREFIXES = ("score_", "probability_")
 _TABLE = 2  # axes
 _PAIR = 2  # classes
@@ -37,11 +38,13 @@ class Subject:
         task: One of `TASKS`.
         classes: As text, in the order of the scores' columns; none for numbers.
         positive: Of two classes the one that recall and the like are about.
+        own: What the model itself calls the classes, in the same order; none if it calls them the same.
     """
 
     task: str
     classes: tuple[str, ...] = ()
     positive: str | None = None
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +109,14 @@ def subject(answer: Answer, request: Mapping[str, Any], truth: pd.Series[Any] | 
         raise UnusableError(f"task: {task!r} is none of {', '.join(TASKS)}")
     if task in ("regression", "ranking") or (task is None and not _is_of_classes(answer, truth)):
         return Subject(task or "regression")
-    classes = _classes(answer, truth)
+    own = _classes(answer, truth)
+    classes = _called(own, truth)
     kind = task or ("binary" if len(classes) <= _PAIR else "multiclass")
     if positive is not None and str(positive) not in classes:
         raise UnusableError(f"positive: the model knows no class {positive!r}, but {', '.join(classes)}")
     if kind == "binary" and positive is None:
         positive = classes[positive_place(classes)[0]] if len(classes) == _PAIR else classes[-1]
-    return Subject(kind, classes, None if positive is None else str(positive))
+    return Subject(kind, classes, None if positive is None else str(positive), () if own == classes else own)
 
 
 def _is_of_classes(answer: Answer, truth: pd.Series[Any] | None) -> bool:
@@ -133,18 +137,39 @@ def _classes(answer: Answer, truth: pd.Series[Any] | None) -> tuple[str, ...]:
     named = answer.classes if answer.classes is not None else _score_names(answer)
     if named:
         return tuple(str(name) for name in texts(list(named)))
-    seen = [] if truth is None else list(truth.dropna().unique())
+    known = set() if truth is None else {str(name) for name in texts(truth.dropna().unique())}
     predictions, scores = _parts(answer)
-    if predictions is not None and not _are_probabilities(predictions, seen):
-        seen += list(pd.Series(predictions).dropna().unique())
-    found = {str(name) for name in texts(seen)}
-    classes = tuple(sorted(found, key=_order))
+    if predictions is not None and not _are_probabilities(predictions, sorted(known)):
+        said = {str(name) for name in texts(pd.Series(predictions).dropna().unique())}
+        usual = next((pair for pair in _ENCODED if said <= pair), said)
+        known = known | said if known & said else set(usual)
+    classes = tuple(sorted(known, key=_order))
     width = len(classes) if scores is None else scores.shape[1]
     if width != len(classes):
         raise OutputError(f"gave scores of {width} classes, and {len(classes)} are known")
     if not classes:
         raise OutputError("gave no class for any row")
     return classes
+
+
+def _called(own: tuple[str, ...], truth: pd.Series[Any] | None) -> tuple[str, ...]:
+    """What the truth calls the model's classes.
+
+    A model that was trained on 0 and 1, or on truth values, is often asked about No and Yes: two classes of
+    other names are matched where names say which one is the positive one.
+    """
+    values = set() if truth is None else {str(name) for name in texts(truth.dropna().unique())}
+    if not values or values & set(own):
+        return own
+    names = tuple(sorted(values, key=_order))
+    if len(names) == len(own) == _PAIR:
+        (place, sure), (own_place, own_sure) = positive_place(names), positive_place(own)
+        if sure and own_sure:
+            return names if place == own_place else names[::-1]
+    raise UnusableError(
+        f"target {truth.name!r} holds {', '.join(names[:5])}, and the model predicts {', '.join(own[:5])}: "  # type: ignore[union-attr]
+        "name a target that holds what the model predicts"
+    )
 
 
 def _order(name: str) -> tuple[float, str]:
@@ -171,8 +196,8 @@ def normalised(answer: Answer, about: Subject, rows: int) -> Outputs:
         if predictions is None:
             raise OutputError("gave no predictions" if scores is None else "gave several numbers for a row")
         return Outputs(numbers=_numbers(predictions))
-    if scores is not None and scores.shape[1] != len(about.classes):
-        raise OutputError(f"gave scores of {scores.shape[1]} classes instead of {len(about.classes)}")
+    if scores is not None:
+        scores = _in_order(scores, answer.classes, about)
     if predictions is None and scores is None:
         raise OutputError("gave no predictions")
     if scores is None and _are_probabilities(predictions, about.classes):
@@ -181,7 +206,24 @@ def normalised(answer: Answer, about: Subject, rows: int) -> Outputs:
     if predictions is None:
         assert scores is not None
         return Outputs(labels=_likeliest(scores, about), scores=scores)
-    return Outputs(labels=texts(predictions), scores=scores)
+    labels = texts(predictions)
+    if about.own:
+        called = dict(zip(about.own, about.classes, strict=True))
+        labels = np.array([called.get(label, label) for label in labels], dtype=object)
+    return Outputs(labels=labels, scores=scores)
+
+
+def _in_order(scores: Floats, classes: Sequence[Any] | None, about: Subject) -> Floats:
+    """Scores with the columns in the order of the subject's classes (another copy may have another order)."""
+    if scores.shape[1] != len(about.classes):
+        raise OutputError(f"gave scores of {scores.shape[1]} classes instead of {len(about.classes)}")
+    wanted = about.own or about.classes
+    given = wanted if classes is None else tuple(str(name) for name in texts(list(classes)))
+    if set(given) == set(about.classes):  # trained on the truth's own names
+        wanted = about.classes
+    if set(given) != set(wanted):
+        raise OutputError(f"gave scores of the classes {', '.join(given)} instead of {', '.join(wanted)}")
+    return scores[:, [given.index(name) for name in wanted]]
 
 
 def _are_probabilities(predictions: Any, classes: Sequence[Any]) -> bool:

@@ -75,7 +75,7 @@ def function(reference: str, key: str) -> Callable[..., Any]:
 
 def told(error: BaseException) -> str:
     """An exception of somebody else's code in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].removesuffix(": ")
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300].removesuffix(": ")
 
 
 def see_workspace() -> None:
