@@ -11,12 +11,10 @@ from typing import Any
 
 from ..common import program
 from ..common.program import Progress, UnusableError
-from . import measures, metrics, plots, predictions, slices
+from . import measures, metrics, options, plots, predictions, slices
 from .measures import Asked
 from .predictions import Predictions
 
-CONFIDENCE = 0.95
-RESAMPLES = 2000
 FEWEST_RESAMPLES = 100
 
 
@@ -44,7 +42,7 @@ def document(request: Mapping[str, Any]) -> dict[str, Any]:
     asked = _asked(request, table)
     cut = slices.sliced(table.table, request.get("slices") or (), warnings)
     groups = [group for each in cut for group in each.groups]
-    resamples = int(request.get("resamples") or RESAMPLES)
+    resamples = options.resamples(request)
     found = measures.measured(table.sample, asked, groups, resamples, progress)
     sample = table.sample
     return {
@@ -56,19 +54,23 @@ def document(request: Mapping[str, Any]) -> dict[str, Any]:
         "classes": list(sample.classes) or None,
         "positive": None if sample.positive is None or sample.positive >= len(sample.classes)
         else sample.classes[sample.positive],
-        "confidence": request.get("confidence", CONFIDENCE),
+        "confidence": request.get("confidence", options.CONFIDENCE),
         "resamples": resamples,
-        "bins": _bins(request),
+        "bins": options.bins(request),
         "slices": [each.described() for each in cut],
         "measures": found,
-        **_compared(table, request, cut, progress),
-        "plots": plots.plots(sample, _bins(request), request.get("confidence") or CONFIDENCE),
+        **_compared(table, request, cut, warnings, progress),
+        "plots": plots.plots(sample, options.bins(request), request.get("confidence") or options.CONFIDENCE),
         "warnings": warnings,
     }  # fmt: skip
 
 
 def _compared(
-    table: Predictions, request: Mapping[str, Any], cut: Sequence[slices.Slice], progress: Progress
+    table: Predictions,
+    request: Mapping[str, Any],
+    cut: Sequence[slices.Slice],
+    warnings: list[str],
+    progress: Progress,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"baselines": [], "comparisons": [], "fairness": []}
     if request.get("baselines") or request.get("comparisons"):
@@ -78,7 +80,7 @@ def _compared(
     if request.get("fairness"):
         from . import fairness
 
-        found["fairness"] = fairness.fairness(table, request, progress)
+        found["fairness"] = fairness.fairness(table, request, warnings, progress)
     return found
 
 
@@ -92,20 +94,16 @@ def _check(request: Mapping[str, Any]) -> None:
         confidence = each.get("confidence")
         if confidence is not None and not 0 < confidence < 1:
             raise UnusableError(f"confidence {confidence} is not between 0 and 1")
-    if int(request.get("resamples") or RESAMPLES) < FEWEST_RESAMPLES:
+    if options.resamples(request) < FEWEST_RESAMPLES:
         raise UnusableError(f"{request['resamples']} resamples are too few; at least {FEWEST_RESAMPLES}")
-    if not 1 <= _bins(request) <= 1000:  # noqa: PLR2004 - more bins than that show nothing
+    if not 1 <= options.bins(request) <= 1000:  # noqa: PLR2004 - more bins than that show nothing
         raise UnusableError(f"{request['bins']} bins; between 1 and 1,000 mean something")
-
-
-def _bins(request: Mapping[str, Any]) -> int:
-    return int(request.get("bins") or metrics.BINS)
 
 
 def _asked(request: Mapping[str, Any], table: Predictions) -> list[Asked]:
     wanted = list(request.get("metrics") or ())
     if not wanted:
-        confidence = request.get("confidence", CONFIDENCE)
+        confidence = request.get("confidence", options.CONFIDENCE)
         wanted = [{"metric": name, "confidence": confidence} for name in metrics.usual(table.sample)]
-    found = {str(each["metric"]): metrics.find(str(each["metric"]), _bins(request)) for each in wanted}
+    found = {str(each["metric"]): metrics.find(str(each["metric"]), options.bins(request)) for each in wanted}
     return measures.by_request(wanted, found)

@@ -40,7 +40,7 @@ def _entries(
     sample: Sample, asked: Sequence[Asked], group: Group | None, resamples: int
 ) -> list[dict[str, Any]]:
     statistics: dict[str, Statistic | str] = {
-        each.metric.name: _statistic(each.metric, sample) for each in asked
+        each.metric.name: statistic_on(sample, each.metric) for each in asked
     }
     wanted = [
         (s, each.confidence) for each in asked if isinstance(s := statistics[each.metric.name], Statistic)
@@ -54,7 +54,8 @@ def _entries(
     return entries
 
 
-def _statistic(metric: Metric, sample: Sample) -> Statistic | str:
+def statistic_on(sample: Sample, metric: Metric) -> Statistic | str:
+    """The metric on these rows, or why it has no value on them."""
     try:
         return metric.statistic(sample)
     except UnmeasurableError as error:
@@ -73,7 +74,7 @@ def bounds(statistics: Sequence[tuple[Statistic, float | None]], resamples: int,
         closed = statistic.closed(confidence or 0.95)
         if confidence is None:
             closed = Bounds(None, None, closed.standard_error if closed else None)
-        found.append(closed or _too_few(statistic))
+        found.append(closed or too_few(statistic))
     drawn: dict[tuple[int, int], list[Statistic]] = {}
     for (statistic, _), known in zip(statistics, found, strict=True):
         if known is None:
@@ -88,7 +89,8 @@ def bounds(statistics: Sequence[tuple[Statistic, float | None]], resamples: int,
     ]
 
 
-def _too_few(statistic: Statistic) -> Bounds | None:
+def too_few(statistic: Statistic) -> Bounds | None:
+    """The bounds of what is not resampled, because it rests on so few rows."""
     assert isinstance(statistic, Counts | Weighted)
     if statistic.units < FEWEST_TO_RESAMPLE:
         return Bounds(None, None, None, f"{statistic.units} rows are too few for an interval")

@@ -1,0 +1,83 @@
+"""Predictions of another model, to compare with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..common.program import UnusableError
+from . import archived, predictions
+from .archived import BaselineError
+from .predictions import Predictions
+from .sample import Sample
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline as it was found.
+
+    Attributes:
+        path: As asked for.
+        table: Absent if it cannot be used; `problem` says why.
+        same: It predicts the rows of our table, and their truth is ours.
+        shared_rows: Rows that both tables have, by their ids.
+        aligned: Its sample with our rows in our order, if it has them.
+    """
+
+    name: str
+    path: str
+    table: Predictions | None = None
+    same: bool = False
+    shared_rows: int = 0
+    aligned: Sample | None = None
+    problem: str | None = None
+
+    def described(self) -> dict[str, Any]:
+        """For the document."""
+        table = self.table
+        return {
+            "name": self.name,
+            "path": self.path,
+            "digest": table.table.digest if table else None,
+            "rows": table.table.rows if table else None,
+            "evaluation_set": table.evaluation_set if table else None,
+            "same": self.same,
+            "shared_rows": self.shared_rows,
+            "problem": self.problem,
+        }
+
+
+def read(ours: Predictions, request: Mapping[str, Any], asked: Mapping[str, Any]) -> Baseline:
+    """One baseline of a request; whatever keeps it from being read becomes its `problem`."""
+    name, path = str(asked["name"]), str(asked["path"])
+    try:
+        table = _table(ours, request, path, asked.get("member"))
+    except (BaselineError, UnusableError) as error:
+        return Baseline(name, path, problem=str(error))
+    except OSError as error:
+        return Baseline(name, path, problem=f"{path}: {error.strerror or error}")
+    place = {each: row for row, each in enumerate(table.ids)}
+    shared = sum(each in place for each in ours.ids)
+    if table.evaluation_set != ours.evaluation_set:
+        return Baseline(name, path, table, shared_rows=shared)
+    # queries are numbered in the order of each table
+    rows = np.array([place[each] for each in ours.ids])
+    aligned = replace(table.sample.take(rows), query=ours.sample.query)
+    return Baseline(name, path, table, same=True, shared_rows=shared, aligned=aligned)
+
+
+def _table(ours: Predictions, request: Mapping[str, Any], path: str, member: str | None) -> Predictions:
+    if not (Path(path).is_dir() or path.endswith(".tar")):
+        return predictions.read(request, path=path, like=ours)
+    member = member or str(request["predictions"])
+    with tempfile.TemporaryDirectory(prefix="penstock-baseline-") as scratch:
+        found = str(archived.table(Path(path), member, Path(scratch)))
+        try:
+            return predictions.read(request, path=found, like=ours)
+        except UnusableError as error:
+            raise BaselineError(str(error).replace(found, f"{path}: {member}")) from None
