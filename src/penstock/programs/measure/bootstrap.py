@@ -26,8 +26,9 @@ GROUPS = 200
 """So many groups of rows, at most, are left out in turn where no formula says more."""
 
 _BLOCK_CELLS = 1 << 21
-_STRETCH = 2048
+_STRETCH = 512
 _LIMIT = 1 << 16
+_WORD = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -236,21 +237,23 @@ def draw_weights(rng: np.random.Generator, units: int, draws: int) -> NDArray[np
     with a mean a little under one has it; given their number, these are as if drawn one by one. The few that
     are then missing are drawn so.
     """
-    mean = max(0.0, 1 - 4 / math.sqrt(units))
-    limits = _poisson_limits(mean)
+    limits = _poisson_limits(max(0.0, 1 - 4 / math.sqrt(units)))
     weights = np.zeros((units, draws), dtype=np.uint8)
+    drawn = np.zeros(draws)
     for start in range(0, units, _STRETCH):
         part = weights[start : start + _STRETCH]
-        lots = rng.integers(0, _LIMIT, size=part.shape, dtype=np.uint16)
+        words = rng.integers(0, _WORD, size=-(-part.size // 4), dtype=np.uint64, endpoint=True)
+        lots = words.view(np.uint16)[: part.size].reshape(part.shape)
         for limit in limits:
             part += (lots >= limit).view(np.uint8)
-    missing = units - weights.sum(axis=0, dtype=np.int64)
+        drawn += np.ones(len(part)) @ part.astype(np.float64)
+    missing = units - drawn.astype(np.int64)
     over = missing < 0  # once in tens of thousands of draws
     weights[:, over] = 0
     missing[over] = units
     columns = np.repeat(np.arange(draws), missing)
     rows = rng.integers(0, units, size=len(columns))
-    np.add.at(weights.reshape(-1), rows * draws + columns, 1)
+    np.add.at(weights.reshape(-1), rows * draws + columns, np.uint8(1))
     return weights
 
 

@@ -170,33 +170,47 @@ def midranks(values: Floats) -> Floats:
 
 
 class AveragePrecision(Weighted):
-    """The mean, over the positive rows, of the precision among all rows with a score at least as high."""
+    """The mean, over the positive rows, of the precision among all rows with a score at least as high.
+
+    Attributes:
+        influence: As of an `Area`: the derivative by the weight of each row.
+        positives: How many rows are.
+    """
 
     def __init__(self, score: Floats, positive: NDArray[np.bool_]) -> None:
-        if not positive.any():
+        self.positives = int(positive.sum())
+        if not self.positives:
             raise UnmeasurableError("no row is truly positive")
         self.units = self.rows = len(score)
         order = np.argsort(-score, kind="stable")
         ordered, hits = score[order], positive[order]
         last = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])  # of all rows with one score
-        found = np.cumsum(hits)[last]
-        telling = last[np.diff(np.r_[0, found]) > 0]  # of the scores that any positive row has
-        self._order = order
-        self._hit_order = order[hits]
+        above, found = last + 1.0, np.cumsum(hits)[last].astype(np.float64)
+        new = np.diff(found, prepend=0)
+        precision = found / above
+        self.value = float((new * precision).sum()) / self.positives
+        # what one row more does to the precision at its score and at all lower ones
+        down = np.cumsum((new * precision / above)[::-1])[::-1]
+        up = precision - self.value + np.cumsum((new / above)[::-1])[::-1]
+        group = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
+        self.influence = np.empty(len(score))
+        self.influence[order] = (np.where(hits, up[group], 0) - down[group]) / self.positives
+        telling = last[new > 0]  # only where there are new positives, anything is added
+        self._order, self._hit_order = order[: telling[-1] + 1], order[hits]
         self._starts = np.r_[0, telling[:-1] + 1]
         self._hit_starts = np.r_[0, np.cumsum(hits)[telling[:-1]]]
-        self._end = int(telling[-1]) + 1
-        self.value = float(self.weighted(np.ones((len(score), 1), np.uint8))[0])
 
     def weighted(self, weights: NDArray[Any]) -> Floats:
         """As promised."""
-        rows = np.add.reduceat(weights[self._order[: self._end]], self._starts, axis=0, dtype=np.int32)
+        rows = np.add.reduceat(weights[self._order], self._starts, axis=0, dtype=np.int32)
         hits = np.add.reduceat(weights[self._hit_order], self._hit_starts, axis=0, dtype=np.int32)
         above, found = np.cumsum(rows, axis=0), np.cumsum(hits, axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            precision = found / above
-            precision[above == 0] = 0
+        precision = np.divide(found, above, out=np.zeros(above.shape), where=above > 0)
+        with np.errstate(invalid="ignore"):
             return np.asarray((hits * precision).sum(axis=0) / found[-1])
+
+
+FEWEST_FOR_INFLUENCE = 50
 
 
 class _Average(Weighted):
@@ -215,8 +229,20 @@ class _Average(Weighted):
 def average_precision(sample: Sample) -> Statistic:
     """The area under the steps of the precision-recall curve; of more classes, the mean over them."""
     if sample.task != MULTICLASS:
-        return AveragePrecision(sample.scored, sample.is_positive)
-    scores = sample.class_scores
-    return _Average(
-        [AveragePrecision(scores[:, place], sample.truth == place) for place in range(scores.shape[1])]
-    )
+        parts = [AveragePrecision(sample.scored, sample.is_positive)]
+    else:
+        scores = sample.class_scores
+        parts = [
+            AveragePrecision(scores[:, place], sample.truth == place) for place in range(scores.shape[1])
+        ]
+    fewest = min(part.positives for part in parts)
+    value = math.fsum(part.value for part in parts) / len(parts)
+    influence = np.asarray(sum(part.influence for part in parts) / len(parts))
+    error = math.sqrt(float(np.sum(influence**2)))
+    if fewest < FEWEST_FOR_INFLUENCE or not 0 < value < 1 or error == 0:
+        return parts[0] if len(parts) == 1 else _Average(parts)
+
+    def bounds(confidence: float) -> Bounds:
+        return Bounds(logit(value, error, confidence), "influence", error)
+
+    return Area(value, influence, bounds, fewest)
