@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -100,8 +101,7 @@ def _add_demands(group: Any) -> None:
         if field.annotation is bool:
             group.add_argument(flag, action="store_true", default=None, help=help_text, dest=f"of_{name}")
         else:
-            action = "append" if _holds(field, list) else "store"
-            group.add_argument(flag, action=action, help=help_text, dest=f"of_{name}", metavar="VALUE")
+            group.add_argument(flag, action="append", help=help_text, dest=f"of_{name}", metavar="VALUE")
 
 
 def _fields() -> Iterator[tuple[str, FieldInfo, list[str]]]:
@@ -114,17 +114,18 @@ def _fields() -> Iterator[tuple[str, FieldInfo, list[str]]]:
 
 
 def _holds(field: FieldInfo, kind: type) -> bool:
-    return kind in (
-        field.annotation,
-        *(getattr(each, "__origin__", each) for each in get_args(field.annotation)),
-    )
+    """Whether a field's values are of a type, or may be."""
+    either = get_origin(field.annotation) in (Union, UnionType)
+    branches: tuple[Any, ...] = get_args(field.annotation) if either else (field.annotation,)
+    bare = (get_args(each)[0] if hasattr(each, "__metadata__") else each for each in branches)
+    return kind in {get_origin(each) or each for each in bare}
 
 
-def _demands(options: argparse.Namespace) -> dict[str, Any]:
+def demanded(options: argparse.Namespace) -> dict[str, Any]:
     """What was given, as the pipeline file would say it."""
     fields = KINDS[options.kind].model_fields
     given: dict[str, Any] = {"gate": options.kind}
-    for name, field, _ in _fields():
+    for name, _, _ in _fields():
         value = getattr(options, f"of_{name}")
         if value is None:
             continue
@@ -133,7 +134,7 @@ def _demands(options: argparse.Namespace) -> dict[str, Any]:
                 f"gate {options.kind!r} has no --{name.replace('_', '-')}",
                 notes=(f"it has {', '.join(_flags(fields))}",),
             )
-        given[name] = value if isinstance(value, list | bool) else _read(field, value)
+        given[name] = value if value is True else _read(fields[name], value)
     return given
 
 
@@ -141,17 +142,19 @@ def _flags(names: Sequence[str] | Mapping[str, object]) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in names if name not in _NOT_ASKED]
 
 
-def _read(field: FieldInfo, text: str) -> object:
-    """A value as YAML would read it, unless it is a text anyway."""
+def _read(field: FieldInfo, texts: list[str]) -> object:
+    """All texts for a list; else the last one, as YAML would read it unless it is a text anyway."""
+    if _holds(field, list):
+        return texts
     if _holds(field, dict):
-        column, _, group = text.partition("=")
+        column, _, group = texts[-1].partition("=")
         return {column: group}
     if _holds(field, str):
-        return text
+        return texts[-1]
     try:
-        return yaml.safe_load(text)
+        return yaml.safe_load(texts[-1])
     except yaml.YAMLError:
-        return text
+        return texts[-1]
 
 
 def _checked(given: dict[str, Any]) -> Any:
@@ -177,7 +180,7 @@ def _checked(given: dict[str, Any]) -> Any:
 
 
 def _on_predictions(options: argparse.Namespace) -> tuple[GateResult, ...]:
-    given = _demands(options)
+    given = demanded(options)
     if "predictions" not in KINDS[options.kind].model_fields:
         raise UsageError(
             f"gate {options.kind!r} judges what a program of a recipe wrote",
@@ -207,7 +210,7 @@ def _confidence(gate: Any) -> float | None:
 
 def _on_a_document(options: argparse.Namespace) -> GateResult:
     path: Path = options.document
-    given = _demands(options)
+    given = demanded(options)
     if "data" in KINDS[options.kind].model_fields:
         given.setdefault("data", path.name)
     gate = _checked(given)

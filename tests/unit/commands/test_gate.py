@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from penstock import digest
 from penstock.cache.store import Store, default_home
 from penstock.cli import main
+from penstock.commands import gate
 
 PIPELINE = """\
 version: 1
@@ -62,6 +64,24 @@ def test_a_gate_judges_a_file_and_ends_like_a_run(
     assert answer[0] == code
     assert f"[{verdict}]" in answer[1]
     assert digest.of_file(document)[:15] in answer[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ("fairness --metric f1 --by a --by b --min-ratio 0.8", {"metric": "f1", "by": ["a", "b"], "min_ratio": 0.8}),
+        ("improvement --metric f1 --by 0.1 --baseline b.csv", {"metric": "f1", "by": 0.1, "baseline": "b.csv"}),
+        ("no-regression --metric f1 --margin 0 --unpaired", {"metric": "f1", "margin": 0, "unpaired": True}),
+        ("threshold --metric 1 --min -0.5 --slice sex=F --confidence none", {"metric": "1", "min": -0.5, "slice": {"sex": "F"}, "confidence": "none"}),
+        ("latency --batch 4 --p99-ms 3", {"batch": 4, "p99_ms": 3}),
+        ("explainability --forbidden a --forbidden b", {"forbidden": ["a", "b"]}),
+    ],
+)  # fmt: skip
+def test_the_command_line_says_what_the_pipeline_file_would(arguments: str, options: dict[str, Any]) -> None:
+    parser = argparse.ArgumentParser()
+    gate.add(parser)
+    words = arguments.split()
+    assert gate.demanded(parser.parse_args(words)) == {"gate": words[0], **options}
 
 
 def test_verdicts_can_be_had_as_json(penstock: Penstock, tmp_path: Path) -> None:
