@@ -107,12 +107,12 @@ class _Builder(Record):
             for name in value.keys() - known.keys():
                 raise MismatchError(prefix + str(name), value[name], "a field of a report")
         for name in required(kind):
-            if name not in value:
-                raise MismatchError(prefix + name, None, "there")
+            if self.key(name) not in value:
+                raise MismatchError(prefix + self.key(name), None, "there")
         built = {
-            name: self.value(hint, value[name], prefix + name)
+            name: self.value(hint, value[key], prefix + key)
             for name, hint in known.items()
-            if name in value
+            if (key := self.key(name)) in value
         }
         try:
             return kind(**built)

@@ -79,8 +79,19 @@ def share(part: float) -> str:
 
 
 def interval(ends: tuple[float, float]) -> str:
-    """`[0.8121, 0.8680]`."""
-    return f"[{number(ends[0])}, {number(ends[1])}]"
+    """`[0.8120, 0.8685]`, with as many decimals on both sides."""
+    return "[{}, {}]".format(*_alike(ends))
+
+
+def _alike(values: Iterable[float]) -> list[str]:
+    """Numbers with as many decimals as that of them has which has most."""
+    texts = [number(value) for value in values]
+    if any("e" in text or "," in text or not any(sign.isdigit() for sign in text) for text in texts):
+        return texts
+    decimals = max(len(text.partition(".")[2]) for text in texts)
+    return [
+        text if "." not in text else text + "0" * (decimals - len(text.partition(".")[2])) for text in texts
+    ]
 
 
 def signed(change: float) -> str:
@@ -90,8 +101,11 @@ def signed(change: float) -> str:
 
 def estimate(value: float | None, ends: tuple[float, float] | None) -> str:
     """A number with its interval, as far as they are known."""
-    texts = ("" if value is None else number(value), "" if ends is None else interval(ends))
-    return " ".join(text for text in texts if text)
+    if value is None:
+        return "" if ends is None else interval(ends)
+    if ends is None:
+        return number(value)
+    return "{} [{}, {}]".format(*_alike((value, *ends)))
 
 
 def judgement(gate: GateResult) -> str:

@@ -71,7 +71,7 @@ def test_a_gate_shows_number_bound_and_evidence() -> None:
         ({"value": 0.8, "minimum": 0.8}, "0.80 ≥ 0.80"),
         ({"value": 1234567.0, "minimum": 1000.0}, "1,234,567 ≥ 1,000"),
         ({"value": 1.5e-07, "minimum": 0.0}, "1.5e-07 ≥ 0.00"),
-        ({"value": 0.9, "minimum": 0.8, "interval": (0.88123, 0.92)}, "0.90 [0.8812, 0.92] ≥ 0.80"),
+        ({"value": 0.9, "minimum": 0.8, "interval": (0.88123, 0.92)}, "0.90 [0.8812, 0.9200] ≥ 0.80"),
         ({"value": 0.9, "minimum": 0.8, "required": False}, "0.90 ≥ 0.80 (advisory)"),
         ({"value": None, "sentence": "the schema fits"}, "the schema fits"),
         ({"verdict": Verdict.INCONCLUSIVE, "sentence": "too few rows"}, "too few rows"),

@@ -103,6 +103,16 @@ class Matrix(Record, kw_only=False):
     wide: bool = False
 
 
+class Meter(Record, kw_only=False):
+    """How much of a budget is used."""
+
+    title: str
+    used: int
+    budget: int
+    words: str
+    over: bool = False
+
+
 class Facts(Record, kw_only=False):
     """Names and contents."""
 
@@ -121,6 +131,7 @@ class Log(Record, kw_only=False):
 
     title: str
     text: str
+    open: bool = False
 
 
 class Grid(Record, kw_only=False):
@@ -136,6 +147,7 @@ class Fold(Record, kw_only=False):
     blocks: tuple[Block, ...]
     open: bool = False
     note: str = ""
+    id: str = ""
 
 
 class Heading(Record, kw_only=False):
@@ -175,7 +187,7 @@ class Timeline(Record, kw_only=False):
     axis: Markup
 
 
-Block = Table | Figure | Matrix | Facts | Note | Log | Grid | Fold | Heading | Gate | Timeline
+Block = Table | Figure | Matrix | Meter | Facts | Note | Log | Grid | Fold | Heading | Gate | Timeline
 
 
 class Section(Record):

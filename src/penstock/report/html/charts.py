@@ -1,4 +1,4 @@
-"""Pictures with two axes: curves, points, histograms. Dashes and shapes tell series apart, not only colour."""
+"""Pictures with two axes: curves, points, histograms. Dashes tell series apart, not colour alone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SERIES = 6
 HISTOGRAM_HEIGHT = 170
 _FLOOR = 140
 SPARK_HEIGHT = 26
+_NAMES_CHARACTERS, _LEAST_CHARACTERS = 44, 4
 
 
 class Frame(Record):
@@ -111,22 +112,41 @@ def histogram(
     outline: Sequence[tuple[float, float, float]] = (),
     *,
     label: str,
+    names: Sequence[str] = (),
 ) -> Markup:
     """Bars above a range, and the outline of others to see them against.
 
     Args:
         bars: (low, high, height), the height a count or a share.
         outline: The same, as steps.
+        names: What stands below each bar instead of an axis of numbers.
     """
     top = max((height for *_, height in (*bars, *outline)), default=0.0) or 1.0
     return svg.picture(
         element("line", class_="zero", x1="0", x2="100%", y1=_FLOOR, y2=_FLOOR),
         *_bars(scale, bars, top, _FLOOR - 6),
         *_steps(scale, outline, top, _FLOOR - 6),
-        svg.axis(scale, y=_FLOOR + 18),
+        _names(scale, bars, names) if names else svg.axis(scale, y=_FLOOR + 18),
         label=label,
         class_="histogram",
         height=HISTOGRAM_HEIGHT,
+    )
+
+
+def _names(scale: Scale, bars: Sequence[tuple[float, float, float]], names: Sequence[str]) -> Markup:
+    """Names below bars, as long as there is room for them."""
+    longest = _NAMES_CHARACTERS // max(len(bars), 1)
+    if longest < _LEAST_CHARACTERS:
+        return Markup("")
+    return svg.join(
+        element(
+            "text",
+            name if len(name) <= longest else name[: longest - 1] + "…",
+            x=scale.place((low + high) / 2),
+            y=_FLOOR + 18,
+            text_anchor="middle",
+        )
+        for (low, high, _), name in zip(bars, names, strict=False)
     )
 
 
@@ -149,14 +169,18 @@ def _bars(
 def _steps(
     scale: Scale, steps: Sequence[tuple[float, float, float]], top: float, room: float
 ) -> Iterator[Markup]:
-    before = 0.0
+    before, end = 0.0, None
     for low, high, height in steps:
         tall, left = height / top * room, scale.place(low)
+        if end is not None and low > end:  # values that have no order stand apart
+            right = scale.place(end)
+            yield element("line", class_="step", x1=right, x2=right, y1=_FLOOR - before, y2=_FLOOR)
+            before = 0.0
         yield element("line", class_="step", x1=left, x2=left, y1=_FLOOR - before, y2=_FLOOR - tall)
         yield element(
             "line", class_="step", x1=left, x2=scale.place(high), y1=_FLOOR - tall, y2=_FLOOR - tall
         )
-        before = tall
+        before, end = tall, high
     if steps:
         right = scale.place(steps[-1][1])
         yield element("line", class_="step", x1=right, x2=right, y1=_FLOOR - before, y2=_FLOOR)

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from penstock.errors import EXIT_OK
 from penstock.report import wording
 from penstock.report.documents.read import Paper
-from penstock.report.html.blocks import Fact, Page, Section, Tile
+from penstock.report.html.blocks import Block, Column, Fact, Meter, Note, Page, Section, Tile, table
 from penstock.report.html.gates import WORDS
 from penstock.results import RunReport, StageState, Verdict
 
 _LOOKS = {"nothing had to run": "passed"}
 
 
-def page(report: RunReport, found: tuple[Paper, ...], sections: tuple[Section, ...]) -> Page:
+def page(report: RunReport, sections: tuple[Section, ...]) -> Page:
     """The page of a run around its sections."""
     headline = wording.headline(report)
     return Page(
@@ -64,3 +64,75 @@ def _tiles(report: RunReport) -> Iterator[Tile]:
         yield Tile(str(states[StageState.CACHED]), "from the cache")
     if saved := wording.saved(report):
         yield Tile(wording.duration(saved), "not spent again")
+
+
+def warnings(report: RunReport) -> Section | None:
+    """What is to be known although nothing failed."""
+    if not report.warnings:
+        return None
+    notes = tuple(Note("warning", text) for text in report.warnings)
+    return Section(id="warnings", title="Warnings", blocks=notes)
+
+
+def holdouts(report: RunReport) -> Section | None:
+    """How often the evaluation sets have been looked at."""
+    if not report.holdouts:
+        return None
+    meters = tuple(
+        Meter(
+            f"{wording.short_digest(each.evaluation_set)}, {wording.count(each.rows, 'row')}",
+            each.decisions,
+            each.budget,
+            f"{each.decisions:,} of {each.budget:,} models",
+            over=each.decisions > each.budget,
+        )
+        for each in report.holdouts
+    )
+    return Section(
+        id="holdout",
+        title="Use of the evaluation set",
+        lead="Each further model that is judged on the same rows makes the verdicts on them weaker.",
+        blocks=meters,
+    )
+
+
+def published(report: RunReport) -> Section | None:
+    """What was published, and where."""
+    if not report.publications:
+        return None
+    rows = [(each.kind, each.state.value, *wording.place(each)) for each in report.publications]
+    columns = (Column("what", "name"), Column("state"), Column("where, or why not"), Column("facts"))
+    return Section(id="published", title="Published", blocks=(table("Publications", columns, rows),))
+
+
+def documents(found: tuple[Paper, ...]) -> Section | None:
+    """What this page was made of besides run.json, and what of it could not be read."""
+    if not found:
+        return None
+    lost = [each for each in found if each.problem]
+    notes: list[Block] = [Note("problem", f"{each.path} cannot be read: {each.problem}") for each in lost]
+    rows = [
+        (
+            each.path,
+            each.kind or "unknown",
+            each.stage or "",
+            wording.short_digest(each.digest),
+            wording.size(each.size_bytes),
+            "cannot be read" if each.problem else "shown" if each.content else "not shown",
+        )
+        for each in found
+    ]
+    columns = (
+        Column("document", "name"),
+        Column("kind"),
+        Column("made by"),
+        Column("digest", "code"),
+        Column("size", "number"),
+        Column("here"),
+    )
+    return Section(
+        id="documents",
+        title="Documents",
+        lead="What programs wrote in this run, beside run.json.",
+        blocks=(*notes, table("Documents", columns, rows)),
+    )

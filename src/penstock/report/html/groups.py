@@ -44,7 +44,7 @@ def _slices(metric: str, measures: Sequence[Measure], whole: float | None) -> Ta
             _number(each.value),
             strip.row(scale, each.value, each.interval, reference=whole),
             wording.interval(each.interval) if each.interval else "",
-            each.problem or ("" if each.rows is None else f"{each.rows:,}"),
+            each.problem or _rows(each.rows),
         )
         for each in measures
     ]
@@ -53,7 +53,7 @@ def _slices(metric: str, measures: Sequence[Measure], whole: float | None) -> Ta
         Column("value", "number"),
         Column("interval", "strip", strip.axis_row(scale)),
         Column("", "number"),
-        Column("rows", "number"),
+        Column("rests on"),
     )
     return table(f"{metric} by groups", columns, rows, most=_MOST_ROWS)
 
@@ -67,7 +67,7 @@ def _fairness(each: Fairness) -> Iterator[Block]:
             Column(each.metric, "number"),
             Column("interval", "strip", strip.axis_row(scale)),
             Column("", "number"),
-            Column("rows", "number"),
+            Column("rests on"),
         )
         rows = [
             (
@@ -75,7 +75,7 @@ def _fairness(each: Fairness) -> Iterator[Block]:
                 _number(group.measure),
                 strip.row(scale, group.measure, group.interval),
                 wording.interval(group.interval) if group.interval else "",
-                group.problem or ("" if group.rows is None else f"{group.rows:,}"),
+                group.problem or _rows(group.rows),
             )
             for group in each.groups
         ]
@@ -122,6 +122,10 @@ def _ratio(scale: Scale, ratio: Estimate | None) -> Content:
 
 def _estimate(estimate: Estimate | None) -> str:
     return wording.estimate(estimate.value, estimate.interval) if estimate else ""
+
+
+def _rows(rows: int | None) -> str:
+    return "" if rows is None else wording.count(rows, "row")
 
 
 def _number(value: float | None) -> str:

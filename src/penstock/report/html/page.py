@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,26 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from penstock.inert import printable
+from penstock.record import Record
 from penstock.report.documents.measures import Measures
-from penstock.report.documents.read import of_kind, papers
-from penstock.report.html import front, gates, quality
+from penstock.report.documents.model import Benchmark, Command, ModelTests, Reproducibility
+from penstock.report.documents.read import Paper, of_kind, papers
+from penstock.report.documents.validation import Validation
+from penstock.report.html import course, data, front, gates, model, quality
 from penstock.report.html.blocks import Page, Section
 from penstock.results import RunReport
 
 NAME = "report.html"
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'"
+_VIEWS: tuple[tuple[type[Record], Callable[[Paper, Any, int], Section]], ...] = (
+    (Measures, quality.section),
+    (ModelTests, model.tests),
+    (Benchmark, model.benchmark),
+    (Reproducibility, model.reproducibility),
+    (Command, model.command),
+    (Validation, data.section),
+)
+"""Kinds of documents in the order of the page, and what makes a section of each."""
 _HERE = Path(__file__).parent
 
 
@@ -31,9 +43,12 @@ def render(report: RunReport, documents: Mapping[str, bytes]) -> bytes:
         documents: What programs wrote, by the path of the output that each is; nothing of it is trusted.
     """
     found = papers(report, documents)
-    sections: list[Section | None] = [gates.section(report)]
-    sections += [quality.section(*each, number) for number, each in enumerate(of_kind(found, Measures), 1)]
-    return write(front.page(report, found, tuple(each for each in sections if each)))
+    sections: list[Section | None] = [gates.section(report), front.warnings(report)]
+    for kind, section in _VIEWS:
+        sections += [section(*each, number) for number, each in enumerate(of_kind(found, kind), 1)]
+    sections += [front.holdouts(report), course.section(report), course.lineage(report)]
+    sections += [front.published(report), front.documents(found)]
+    return write(front.page(report, tuple(each for each in sections if each)))
 
 
 def write(page: Page) -> bytes:

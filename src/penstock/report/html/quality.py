@@ -136,8 +136,7 @@ def _baseline(baseline: Baseline | None) -> str:
 def _contrasts(name: str, contrasts: Sequence[Contrast]) -> Block:
     columns = (
         Column("metric", "name"),
-        Column("before", "number"),
-        Column("now", "number"),
+        Column("before → now", "number"),
         Column("change", "number"),
         Column("against no change", "strip"),
         Column("", "number"),
@@ -146,8 +145,7 @@ def _contrasts(name: str, contrasts: Sequence[Contrast]) -> Block:
     rows = [
         (
             _named(each) + (f", {each.column} {each.group}" if each.column else ""),
-            _number(each.baseline_value),
-            _number(each.value),
+            " → ".join(_number(number) or "?" for number in (each.baseline_value, each.value)),
             "" if each.change is None else wording.signed(each.change),
             _change_strip(each),
             wording.interval(each.interval) if each.interval else "",

@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 from penstock.inert import one_line
 from penstock.record import Record
 
-NEAR, FAR = 14.0, 86.0
-"""Per cent of the width beyond which a label is set against its place instead of around it."""
+NEAR, FAR = 0.04, 0.96
+"""Shares of the width beyond which a label is set against its place instead of around it."""
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
@@ -145,8 +145,7 @@ def labels(values: Sequence[float]) -> Iterator[str]:
 
 def anchor(share: float) -> str:
     """How a label is set so that it stays within the picture."""
-    at = share * 100
-    return "start" if at < NEAR else "end" if at > FAR else "middle"
+    return "start" if share < NEAR else "end" if share > FAR else "middle"
 
 
 def axis(scale: Scale, *, y: int, most: int = 5) -> Markup:
