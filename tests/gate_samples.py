@@ -172,3 +172,110 @@ def drifting(column: str, *, drifted: bool = False, effect: float | None = None,
         "effect": {"name": "psi", "value": effect, "interval": None, "threshold": 0.1},
         "histogram": {"edges": [0, 1, 2], "counts": [3, 4], "reference_counts": [4, 3]}, **changes,
     }  # fmt: skip
+
+
+MODEL = {
+    "path": "build/model",
+    "digest": DIGEST,
+    "format": "skops",
+    "trust": None,
+    "size_bytes": 2_500_000,
+    "files": 2,
+}
+
+
+def model_tests(*tests: Document, **changes: Any) -> Document:
+    """Two tests that pass, one noise and the importance of two features."""
+    return {
+        "version": 1, "kind": "model-tests", "model": dict(MODEL), "rows": 200, "confidence": 0.95,
+        "tests": list(tests or (model_test("smoke"), model_test("nan", value=0.0, maximum=0.0, rows=200))),
+        "robustness": [noise(-0.01, [-0.02, 0.0])], "importance": importance(age=0.3, plan=0.1),
+        "warnings": [], **changes,
+    }  # fmt: skip
+
+
+def model_test(name: str, verdict: str = "pass", /, **changes: Any) -> Document:
+    """A test of a model."""
+    return {
+        "name": name, "kind": "validity", "verdict": verdict, "sentence": f"{name} {verdict}", "value": None,
+        "interval": None, "minimum": None, "maximum": None, "rows": None, "examples": [], **changes,
+    }  # fmt: skip
+
+
+def noise(change: float, interval: list[float] | None, /, **changes: Any) -> Document:
+    """What accuracy becomes under noise."""
+    return {
+        "name": "noise 0.1", "metric": "accuracy", "better": "higher", "value": 0.8,
+        "perturbed_value": 0.8 + change, "change": change, "interval": interval, "confidence": 0.95,
+        "rows": 200, "standard_error": 0.005, "method": "tango", "problem": None, **changes,
+    }  # fmt: skip
+
+
+def importance(**features: float) -> Document:
+    """Permutation importance, as shares of what is lost."""
+    total = sum(max(each, 0.0) for each in features.values()) or math.inf
+    return {
+        "metric": "accuracy",
+        "method": "permutation",
+        "repeats": 10,
+        "rows": 200,
+        "features": [
+            {
+                "feature": name,
+                "value": value,
+                "interval": [value - 0.02, value + 0.02],
+                "share": max(value, 0) / total,
+            }
+            for name, value in features.items()
+        ],
+    }
+
+
+def benchmark(**changes: Any) -> Document:
+    """A model timed one row and 32 rows at a time, and compared with an earlier benchmark."""
+    machine = {
+        "processor": "Example 9000", "cores": 2, "memory_bytes": 8 << 30, "system": "Linux", "python": "3.12",
+        "accelerator": None, "identity": DIGEST,
+    }  # fmt: skip
+    ratio = {"value": 1.02, "interval": [0.98, 1.06]}
+    ratios = [{"batch": batch, "p50": ratio, "p95": ratio, "p99": ratio} for batch in (1, 32)]
+    return {
+        "version": 1, "kind": "benchmark", "model": dict(MODEL), "machine": machine, "rows": 500,
+        "confidence": 0.95, "latency": [timed(1, 2.0), timed(32, 8.0)],
+        "throughput": [{"batch": 1, "rows_per_s": {"value": 400.0, "interval": [380.0, 420.0]}}],
+        "memory": {"before_bytes": 80_000_000, "loaded_bytes": 120_000_000, "peak_bytes": 150_000_000},
+        "cold_start_s": {"value": 1.2, "interval": [1.1, 1.4], "starts": 3},
+        "baseline": {
+            "path": "old.json", "digest": OTHER_DIGEST, "same_machine": True, "machine": dict(machine),
+            "ratios": ratios,
+        },
+        "warnings": [], **changes,
+    }  # fmt: skip
+
+
+def timed(batch: int, p50_ms: float) -> Document:
+    """Latencies of one batch size."""
+    percentiles = {
+        f"{name}_ms": {"value": p50_ms * factor, "interval": [p50_ms * factor * 0.9, p50_ms * factor * 1.1]}
+        for name, factor in (("mean", 1.1), ("p50", 1.0), ("p95", 1.5), ("p99", 2.0))
+    }
+    return {"batch": batch, "calls": 200, **percentiles, "histogram": {"edges_ms": [0, 1], "counts": [200]}}
+
+
+def reproducibility(*digests: str, **changes: Any) -> Document:
+    """A stage that was run again with the same parameters, and what it wrote."""
+    outputs = [{"path": f"build/{at}", "digest": each} for at, each in enumerate(digests or (DIGEST,))]
+    return {
+        "version": 1, "kind": "reproducibility", "stage": "train", "parameter": None,
+        "repetitions": [{"seed": None, "outputs": outputs, "metrics": None}],
+        "same": None, "differing": [], "warnings": [], **changes,
+    }  # fmt: skip
+
+
+def command(exit_code: int = 0, **changes: Any) -> Document:
+    """A command of the user's own that wrote its verdict."""
+    found = {"value": 0.4, "interval": [0.3, 0.5], "rows": 90, "sentence": "revenue holds"}
+    return {
+        "version": 1, "kind": "command", "exit_code": exit_code, "result": found, "problem": None,
+        "output": "first\nlast\n", **changes,
+    }  # fmt: skip

@@ -53,6 +53,16 @@ GATES: Mapping[str, str] = {
     "no-regression": "penstock.gates.comparison",
     "improvement": "penstock.gates.comparison",
     "fairness": "penstock.gates.fairness",
+    "drift": "penstock.gates.drift",
+    "freshness": "penstock.gates.freshness",
+    "latency": "penstock.gates.performance",
+    "memory": "penstock.gates.performance",
+    "model-size": "penstock.gates.performance",
+    "model-tests": "penstock.gates.model_tests",
+    "robustness": "penstock.gates.model_tests",
+    "explainability": "penstock.gates.explainability",
+    "reproducible": "penstock.gates.reproducible",
+    "command": "penstock.gates.command",
 }
 """Kind of gate → the module whose `judge` it is; imported only when a pipeline asks for it."""
 

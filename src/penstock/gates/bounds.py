@@ -31,8 +31,10 @@ class Number(Record):
         interval: Absent for a point estimate.
         rows: That it rests on, if known.
         unit: What `rows` counts.
+        symbol: Of the value's own unit: `ms`.
         proportion: Whether it is a share of rows, so that the spread at any bound is known.
         logarithmic: Whether its spread is even on a logarithmic scale: a ratio.
+        exact: Whether it has no interval because it needs none: a size, an age.
     """
 
     label: str
@@ -42,8 +44,10 @@ class Number(Record):
     method: str | None = None
     rows: int | None = None
     unit: str = "rows"
+    symbol: str = ""
     proportion: bool = False
     logarithmic: bool = False
+    exact: bool = False
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -67,8 +71,9 @@ class Case(Record):
     @property
     def part(self) -> Judged:
         """How a verdict over several numbers names it."""
+        symbol = self.number.symbol
         return Judged(
-            label=self.number.label,
+            label=f"{self.number.label}, {symbol}" if symbol else self.number.label,
             verdict=self.verdict,
             value=self.number.value,
             interval=self.number.interval,
@@ -88,16 +93,18 @@ class Case(Record):
     def words(self) -> str:
         """The number, its interval, bound and rows in a sentence, with what would decide if nothing does."""
         number, minimum, maximum = self.number, self.bounds.minimum, self.bounds.maximum
-        write = writer(number.value, *(number.interval or ()), minimum, maximum)
-        text = _said(number, write)
+        digits = writer(number.value, *(number.interval or ()), minimum, maximum)
+        symbol = f" {number.symbol}" if number.symbol else ""
+        text = _said(number, digits, symbol)
         rows = "" if number.rows is None else f" ({number.rows:,} {number.unit})"
-        limits = [f"at least {write(minimum)}"] if minimum is not None else []
-        limits += [f"at most {write(maximum)}"] if maximum is not None else []
+        low, high = ("" if each is None else digits(each) + symbol for each in (minimum, maximum))
+        limits = [f"at least {low}"] if low else []
+        limits += [f"at most {high}"] if high else []
         match self.verdict:
             case Verdict.FAIL if minimum is not None and number.value < minimum:
-                return f"{text} is below the minimum {write(minimum)}{rows}"
+                return f"{text} is below the minimum {low}{rows}"
             case Verdict.FAIL if maximum is not None:
-                return f"{text} is above the maximum {write(maximum)}{rows}"
+                return f"{text} is above the maximum {high}{rows}"
             case Verdict.INCONCLUSIVE if self.because:
                 return f"{text} decides nothing{rows}: {self.because}"
             case Verdict.INCONCLUSIVE:
@@ -176,7 +183,7 @@ def single(
     Args:
         sentence: Instead of the usual one.
     """
-    points = () if judged.number.interval else (POINT,)
+    points = () if judged.number.interval or judged.number.exact else (POINT,)
     sentence = sentence or judged.words
     return result(spec, judged.verdict, sentence, exhibits, details=(*points, *details), **_facts(judged))
 
@@ -207,7 +214,7 @@ def several(
         verdict = worst.verdict
         count = sum(each.verdict is verdict for each in cases)
         sentence = f"{_HEADS[verdict].format(count, len(cases))}: {worst.words}"
-    points = () if any(each.number.interval for each in cases) else (POINT,)
+    points = () if any(each.number.interval or each.number.exact for each in cases) else (POINT,)
     left_open = tuple(Judged(label=label, verdict=Verdict.INCONCLUSIVE) for label in unknown)
     return result(
         spec,
@@ -252,8 +259,8 @@ def _digits(number: float, digits: int) -> str:
     return f"{number:,.0f}" if 10**digits <= abs(number) < _MAX_ROWS else f"{number:.{digits}g}"
 
 
-def _said(number: Number, write: Callable[[float], str]) -> str:
-    text = f"{cut(number.label)} {write(number.value)}"
+def _said(number: Number, write: Callable[[float], str], symbol: str) -> str:
+    text = f"{cut(number.label)} {write(number.value)}{symbol}"
     if number.interval is None:
         return text
     kind = "interval" if number.confidence is None else f"{percent(number.confidence)} interval"

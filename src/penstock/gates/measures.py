@@ -16,6 +16,7 @@ from penstock.record import Record
 
 KIND, VERSION = "measures", 1
 _TOLERANCE = 1e-9  # documents are rounded to 12 digits
+_SILENT = "the document does not say why"
 _RESAMPLED = ("bca", "percentile", "bootstrap")
 
 
@@ -111,7 +112,7 @@ def measure(document: Section, wanted: Wanted) -> Measure:
     entry = _chosen(document, entries, wanted, f"measure of {wanted.label}")
     value, problem = entry.maybe("value", entry.number), entry.maybe("problem", entry.text)
     if value is None:
-        raise entry.error("value", f"is null: {problem or 'the document does not say why'}")
+        raise entry.error("value", f"is null: {problem or _SILENT}")
     rows = entry.count("rows", minimum=1)
     if rows > rows_of(document):
         raise entry.error("rows", f"is {rows:,}, more than the predictions table has")
@@ -120,7 +121,7 @@ def measure(document: Section, wanted: Wanted) -> Measure:
         raise entry.error("hits", f"is {hits:,} of {rows:,} rows, which is not the value {value:g}")
     if proportion and not 0 <= value <= 1:
         raise entry.error("value", f"is {value:g}, and no share of rows")
-    interval, method = _interval(entry, value, wanted, problem)
+    interval, method = _interval(entry, value, wanted.confidence, problem)
     number = Number(
         label=wanted.label,
         value=value,
@@ -154,33 +155,49 @@ def comparison(document: Section, wanted: Wanted, baseline: str, *, unpaired: bo
     what = f"comparison of {wanted.label} with {baseline}"
     entries = [each for each in document.sections("comparisons") if each.text("baseline") == baseline]
     entry = _chosen(document, _preferred(entries, unpaired=unpaired), wanted, what)
-    change, problem = entry.maybe("change", entry.number), entry.maybe("problem", entry.text)
-    if change is None:
-        raise entry.error("change", f"is null: {problem or 'the document does not say why'}")
-    if not (entry.flag("paired") or unpaired):
+    if not (entry.raw("change") is None or entry.flag("paired") or unpaired):
         remedy = "measure the baseline on the same rows, or allow it: `unpaired: true`"
         raise entry.error("paired", f"is false: the two were measured on different rows; {remedy}")
-    value, before = entry.number("value"), entry.number("baseline_value")
-    if differ(change, value - before):
-        raise entry.error("change", f"is {change:g}, but {value:g} - {before:g} is {value - before:g}")
-    interval, method = _interval(entry, change, wanted, problem)
-    number = Number(
-        label=f"change of {wanted.label}",
-        value=change,
-        interval=interval,
-        confidence=wanted.confidence,
-        method=method,
-        rows=entry.count("rows", minimum=1),
-    )
+    number = change(entry, f"change of {wanted.label}", "value", "baseline_value", wanted.confidence)
     return Comparison(
         number=number,
         better=entry.choice("better", "higher", "lower"),
-        value=value,
-        baseline_value=before,
+        value=entry.number("value"),
+        baseline_value=entry.number("baseline_value"),
         baseline=baseline,
         paired=entry.flag("paired"),
         standard_error=entry.maybe("standard_error", lambda key: entry.number(key, minimum=0)),
         mcnemar=_mcnemar(entry),
+    )
+
+
+def change(entry: Section, label: str, after: str, before: str, confidence: float | None) -> Number:
+    """The change from one value to another.
+
+    Args:
+        entry: With `change`, `interval`, `method`, `rows` and `problem`.
+        label: What it is.
+        after: Key of the value now.
+        before: Key of the value that it is compared with.
+        confidence: That of the interval; none for the bare change.
+
+    Raises:
+        DocumentError: There is no change, or it is not the difference of the two.
+    """
+    value, problem = entry.maybe("change", entry.number), entry.maybe("problem", entry.text)
+    if value is None:
+        raise entry.error("change", f"is null: {problem or _SILENT}")
+    now, then = entry.number(after), entry.number(before)
+    if differ(value, now - then):
+        raise entry.error("change", f"is {value:g}, but {now:g} - {then:g} is {now - then:g}")
+    interval, method = _interval(entry, value, confidence, problem)
+    return Number(
+        label=label,
+        value=value,
+        interval=interval,
+        confidence=confidence,
+        method=method,
+        rows=entry.count("rows", minimum=1),
     )
 
 
@@ -276,15 +293,15 @@ def _share(entry: Section, key: str) -> float:
 
 
 def _interval(
-    entry: Section, value: float, wanted: Wanted, problem: str | None
+    entry: Section, value: float, confidence: float | None, problem: str | None
 ) -> tuple[tuple[float, float] | None, str | None]:
     """The interval and how it was computed, if one is wanted."""
     method = entry.maybe("method", entry.text)
     interval = interval_of(entry, value, method=method)
-    if wanted.confidence is None:
+    if confidence is None:
         return None, None
     if interval is None:
-        raise entry.error("interval", f"is null: {problem or 'the document does not say why'}")
+        raise entry.error("interval", f"is null: {problem or _SILENT}")
     if method is None:
         raise entry.error("method", "is null although there is an interval")
     return interval, method
@@ -300,7 +317,7 @@ def _check_baseline(document: Section, name: str) -> None:
     problem = entry.maybe("problem", entry.text)
     digest, same = entry.maybe("digest", entry.digest), entry.flag("same")
     if digest is None:
-        raise entry.error("digest", f"is null: {problem or 'the document does not say why'}")
+        raise entry.error("digest", f"is null: {problem or _SILENT}")
     if same != (entry.maybe("evaluation_set", entry.digest) == document.digest("evaluation_set")):
         raise entry.error("same", "contradicts the digests of the two evaluation sets")
     compared = [each for each in document.sections("comparisons") if each.text("baseline") == name]
