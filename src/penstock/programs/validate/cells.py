@@ -29,13 +29,13 @@ class Cells:
         self.column = column
         self.texts = texts.fill_null("") if texts.null_count else texts
         shown = pc.utf8_trim(self.texts, characters=_WHITE) if column.blank_as_null else self.texts
-        self.missing = pc.binary_length(shown).to_numpy() == 0
+        self.missing: np.ndarray = pc.binary_length(shown).to_numpy() == 0
 
     @cached_property
     def _parsed(self) -> tuple[np.ndarray, np.ndarray]:
         many = KINDS[self.column.type].many
         if many is None:
-            raise TypeError(f"a {self.column.type} is its own value")
+            return self.lengths, ~self.missing
         if not self.missing.any():
             return many(self.texts)
         found, fits_there = many(self.texts.filter(pa.array(~self.missing)))
@@ -45,23 +45,29 @@ class Cells:
 
     @property
     def values(self) -> np.ndarray:
-        """Numbers, truth values or microseconds since 1970; anything where `good` is false."""
+        """Numbers, truth values, microseconds since 1970, lengths of texts; anything where not `good`."""
         return self._parsed[0]
 
     @cached_property
     def good(self) -> np.ndarray:
         """Rows that hold a value of the column's type."""
-        return ~self.missing if KINDS[self.column.type].many is None else self._parsed[1]
+        return self._parsed[1]
 
     @cached_property
     def wrong(self) -> np.ndarray:
         """Rows that hold something else."""
-        return ~self.missing & ~self.good
+        return np.asarray(~self.missing & ~self.good)
 
     @cached_property
     def coded(self) -> pa.DictionaryArray:
         """The texts, each different one once."""
         return self.texts.dictionary_encode()
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Of the texts, in characters."""
+        count = pc.binary_length if self.ascii else pc.utf8_length
+        return np.asarray(count(self.texts).to_numpy()).astype(np.int64)
 
     @cached_property
     def ascii(self) -> bool:

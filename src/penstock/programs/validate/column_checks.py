@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from .cells import Cells, Chunk
 from .findings import Finding, percent
-from .kinds import KINDS, NUMERIC
+from .kinds import NUMERIC, truths
 from .schema_file import TEXTS, Column
 
 Test = Callable[[Cells], np.ndarray]
@@ -47,7 +47,7 @@ class ColumnChecks:
         for finding, test in self._tests:
             finding.add(test(cells) & cells.good, chunk.first, show)
         if self.column.length is not None:
-            self._characters += int(_lengths(cells)[cells.good].sum())
+            self._characters += int(cells.lengths[cells.good].sum())
             self._texts += int(np.count_nonzero(cells.good))
 
     def findings(self) -> list[Finding]:
@@ -98,15 +98,11 @@ def _tests(column: Column) -> list[tuple[str, Test]]:
         tests.append(("pattern", _unlike(column.pattern)))
     if column.length is not None and column.length.min is not None:
         least = column.length.min
-        tests.append(("min length", lambda cells: _lengths(cells) < least))
+        tests.append(("min length", lambda cells: cells.lengths < least))
     if column.length is not None and column.length.max is not None:
         most = column.length.max
-        tests.append(("max length", lambda cells: _lengths(cells) > most))
+        tests.append(("max length", lambda cells: cells.lengths > most))
     return tests
-
-
-def _lengths(cells: Cells) -> np.ndarray:
-    return np.asarray(pc.utf8_length(cells.texts).to_numpy())
 
 
 def _float_from(bound: float, *, up: bool) -> float:
@@ -124,7 +120,7 @@ def _not_among(column: Column) -> Test:
     literals = [column.value(literal) for literal in column.allowed or ()]
     if column.type in TEXTS:
         texts = pa.array(literals, pa.string())
-        return lambda cells: ~pc.is_in(cells.texts, texts).to_numpy(zero_copy_only=False)
+        return lambda cells: ~truths(pc.is_in(cells.texts, texts))
     if column.type in NUMERIC:
         dtype: Any = np.int64 if column.type == "integer" else np.float64
         literals = [literal for literal in literals if _exact(literal, dtype)]
@@ -147,10 +143,10 @@ def _unlike(pattern: str) -> Test:
 
     def test(cells: Cells) -> np.ndarray:
         if quick is not None and cells.ascii:
-            return ~pc.match_substring_regex(cells.texts, quick).to_numpy(zero_copy_only=False)
+            return ~truths(pc.match_substring_regex(cells.texts, quick))
         names = cells.coded.dictionary.to_pylist()
         unlike = np.array([compiled.fullmatch(name) is None for name in names], bool)
-        return unlike[cells.coded.indices.to_numpy()]
+        return np.asarray(unlike[cells.coded.indices.to_numpy()])
 
     return test
 

@@ -16,12 +16,11 @@ from .inference import ROWS as INFERRED_ROWS
 from .inference import inferred
 from .kinds import iso
 from .leakage import Splits, compare_splits
-from .lines import Document
 from .opening import open_table
 from .rule_checks import RuleCheck, rule_checks
 from .schema_file import Balance, Column, Schema, read_schema
 from .summaries import Summaries, Summary
-from .table_checks import NoRepeats, repeat_checks, shape_findings, show_values
+from .table_checks import repeat_checks, shape_findings, show_values
 from .tables import Table, read_through
 from .telling import telling_features
 
@@ -173,7 +172,7 @@ def _unbalanced(counts: Mapping[str, int], bounds: Balance) -> str | None:
 
 
 def _drift(path: str, job: _Job) -> dict[str, Any]:
-    from .drift import drift  # noqa: PLC0415 - scipy takes two seconds to load
+    from .drift import drift  # scipy takes two seconds to load
 
     table = open_table(path, job.schema.delimiter if job.declared else None)
     columns = {name: column for name, column in job.columns.items() if name in table.names}

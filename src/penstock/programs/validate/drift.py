@@ -1,9 +1,10 @@
 """Whether columns are spread as they are in a reference.
 
-Numbers, and the lengths of free texts, are compared by the two-sample Kolmogorov-Smirnov test, classes by the
-chi-squared test of homogeneity. P-values are adjusted over all columns (Holm, 1979), and a column is called drifted only
-if the adjusted p-value *and* the effect, its population stability index (PSI), say so: in a large table the first is
-tiny for changes that nobody minds, in a small one the second is large by chance.
+Numbers, and the lengths of free texts, are compared by the two-sample Kolmogorov-Smirnov test, classes by
+the chi-squared test of homogeneity. P-values are adjusted over all columns (Holm, 1979), and a column is
+called drifted only if the adjusted p-value *and* the effect, its population stability index (PSI), say so:
+in a large table the first is tiny for changes that nobody minds, in a small one the second is large by
+chance.
 
 A missing value counts as one: as the least number, and as a class of its own.
 """
@@ -112,7 +113,7 @@ def _compare(found: Summaries, reference: Summaries, column: Column, settings: D
 
 
 def ks(here: np.ndarray, there: np.ndarray) -> tuple[float, float]:
-    """Kolmogorov and Smirnov's D and its p-value: exact up to 1,000 values each, else asymptotic; NaN is least."""
+    """The Kolmogorov-Smirnov D and p-value: exact up to 1,000 values each, else asymptotic; NaN is least."""
     with np.errstate(all="ignore"):
         test = stats.ks_2samp(
             np.where(np.isnan(here), -np.inf, here),
@@ -123,7 +124,7 @@ def ks(here: np.ndarray, there: np.ndarray) -> tuple[float, float]:
 
 
 def quantile_counts(here: np.ndarray, there: np.ndarray, bins: int) -> np.ndarray:
-    """Rows in ranges that hold about as many rows of the reference each, and a bin for missing ones if there are any.
+    """Rows in ranges that hold about as many rows of the reference each, and missing ones if there are any.
 
     Returns:
         Counts of shape (2, bins): here, there.
@@ -160,8 +161,8 @@ def _classes(name: str, first: Summary, second: Summary) -> _Compared:
 def chi_squared(table: np.ndarray) -> tuple[float, float]:
     """Pearson's statistic and its p-value for two rows of counts.
 
-    Classes of which fewer than five rows are expected in either row are counted as one (Cochran, 1954); if a single
-    class remains, nothing can be told apart: 0 and 1.
+    Classes of which fewer than five are expected in either row are counted as one (Cochran, 1954); if a
+    single class remains, nothing can be told apart: 0 and 1.
     """
     expected = table.sum(axis=0) * table.sum(axis=1).min() / table.sum()
     rare = expected < LEAST_EXPECTED
@@ -174,9 +175,9 @@ def chi_squared(table: np.ndarray) -> tuple[float, float]:
 
 
 def psi(counts: np.ndarray) -> float:
-    """Population stability index of rows in bins, here and in the reference; an empty bin counts as half a row.
+    """Population stability index of rows in bins, here and in the reference; an empty bin is half a row.
 
-    Source: Siddiqi (2006), Credit Risk Scorecards; it is Jeffreys' divergence (1946) of the two distributions.
+    Source: Siddiqi (2006), Credit Risk Scorecards; it is the divergence of Jeffreys (1946).
     """
     shares = _shares(counts)
     return float(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum())
@@ -190,8 +191,8 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 def psi_interval(counts: np.ndarray, confidence: float) -> tuple[float, float]:
     """Bounds on the PSI of the populations: parametric bootstrap, less its bias, which is known.
 
-    For B bins and n and m rows, chance alone adds (B - 1)(1/n + 1/m) to a PSI (Yurdakul, 2018), once in the data and
-    once more in each draw.
+    For B bins and n and m rows, chance alone adds (B - 1)(1/n + 1/m) to a PSI (Yurdakul, 2018), once in the
+    data and once more in each draw.
     """
     random = np.random.default_rng(0)
     here, there = counts.sum(axis=1)

@@ -1,7 +1,7 @@
 """Types of columns: what a value of each looks like as text, and what it is.
 
-Each type is defined twice: by `form` and `read`, which say of one text what it means, and by `many`, which says the
-same of a whole column at the speed of Arrow and hands whatever is unusual to `read`.
+Each type is defined twice: by `form` and `read`, which say of one text what it means, and by `many`, which
+says the same of a whole column at the speed of Arrow and hands whatever is unusual to `read`.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def _numbers(texts: pa.StringArray) -> Parsed:
 
 
 def _booleans(texts: pa.StringArray) -> Parsed:
-    true = pc.is_in(texts, pa.array(["true", "True", "TRUE"])).to_numpy(zero_copy_only=False)
-    false = pc.is_in(texts, pa.array(["false", "False", "FALSE"])).to_numpy(zero_copy_only=False)
+    true = truths(pc.is_in(texts, pa.array(["true", "True", "TRUE"])))
+    false = truths(pc.is_in(texts, pa.array(["false", "False", "FALSE"])))
     return true, true | false
 
 
@@ -158,12 +158,16 @@ def _cast(texts: pa.StringArray, to: pa.DataType) -> np.ndarray | None:
 
 
 def _matches(texts: pa.StringArray, form: str) -> np.ndarray:
-    found = pc.match_substring_regex(texts, rf"\A(?:{form})\z")
-    return np.array(found.to_numpy(zero_copy_only=False), dtype=bool)
+    return truths(pc.match_substring_regex(texts, rf"\A(?:{form})\z"))
 
 
 def _only(texts: pa.StringArray, letters: bytes) -> bool:
     return not content(texts).translate(None, letters)
+
+
+def truths(found: pa.BooleanArray) -> np.ndarray:
+    """Truth values that can be changed."""
+    return np.array(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def content(texts: pa.StringArray) -> bytes:

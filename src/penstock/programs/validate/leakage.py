@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def compare_splits(paths: Mapping[str, str], schema: Schema | None, progress: Pr
                 splits.warnings.append(
                     f"split {name!r} ({table.path}) has no column {key!r}: its ids are not compared"
                 )
-            rows = _read(table, shared, known, by_row[name], by_id[name], progress)
+            rows = _read(table, shared, known, (by_row[name], by_id[name]), progress)
             splits.described.append({"name": name, "path": table.path, "rows": rows})
         for name, store in by_row.items():
             _note(splits, (name, name), "row", store.repeats(), None)
@@ -76,11 +77,11 @@ def _opened(path: str, schema: Schema | None) -> Table:
 
 
 def _delimiter(path: str, schema: Schema | None) -> str | None:
-    """A split may be written by another hand than the data: with the schema's delimiter, or with a usual one."""
+    """A split may be written by another hand than the data: not always with the schema's delimiter."""
     if schema is None or not path.lower().endswith(".csv"):
         return None
     usual = likely_delimiter(path)
-    with open(path, "rb") as file:  # noqa: PTH123
+    with Path(path).open("rb") as file:
         header = file.readline(1 << 16)
     return schema.delimiter if schema.delimiter.encode() in header else usual
 
@@ -102,9 +103,9 @@ def _shared_columns(splits: Splits, settings: Leakage) -> list[str]:
 
 
 def _read(
-    table: Table, columns: Sequence[str], key: str | None, by_row: Hashes, by_id: Hashes, progress: Progress
+    table: Table, columns: Sequence[str], key: str | None, stores: tuple[Hashes, Hashes], progress: Progress
 ) -> int:
-    count = 0
+    count, (by_row, by_id) = 0, stores
     for batch in read_through(table, progress):
         texts = dict(zip(table.names, batch.columns, strict=True))
         rows = np.arange(batch.first, batch.first + batch.rows)

@@ -11,7 +11,7 @@ class Document:
     """What a YAML text holds.
 
     Raises:
-        yaml.YAMLError: It is none, repeats a key, or has aliases (with which a small file becomes a huge value).
+        yaml.YAMLError: It is none, repeats a key, or has aliases (with which a small file grows huge).
     """
 
     def __init__(self, text: str) -> None:

@@ -1,10 +1,10 @@
-"""Checks a table and writes what was found: against a schema file, between splits, against a reference.
+"""Checks a table against a schema file, between splits, against a reference, and writes what was found.
 
-The recipe `validate-data` carries it into a stage. It ends with 0 whether the data pass or not (gates read the
-result), and with 2 and one line when a file cannot be used at all. The same files give the same bytes.
+The recipe `validate-data` carries it into a stage. It ends with 0 whether the data pass or not (gates read
+the result), and with 2 and one line when a file cannot be used at all. The same files give the same bytes.
 
-Values are judged by the text as it is written. Left to guess, a reader takes `007` for 7, `NA` for nothing, and a
-column of integers with one blank for floats; by then there is nothing left to check.
+Values are judged by the text as it is written. Left to guess, a reader takes `007` for 7, `NA` for nothing,
+and a column of integers with one blank for floats; by then there is nothing left to check.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Which rows hold what an earlier row held, among more rows than memory holds.
 
-A row is known by a 128-bit hash of its text (XXH3). Rows with the same hash count as the same and are not compared
-again: among n rows that differ, the chance that any two share a hash is about n²/2¹²⁹, 10⁻²¹ for a thousand million.
-Such a collision could add a finding, and never hide one.
+A row is known by a 128-bit hash of its text (XXH3). Rows with the same hash count as the same and are not
+compared again: among n rows that differ, the chance that any two share a hash is about n²/2¹²⁹, 10⁻²¹ for a
+thousand million. Such a collision could add a finding, and never hide one.
 
-Up to `LIMIT` hashes are held in memory; beyond it they go to temporary files by their first byte, and each file is
-then sorted by itself.
+Up to `LIMIT` hashes are held in memory; beyond it they go to temporary files by their first byte, and each
+file is then sorted by itself.
 """
 
 from __future__ import annotations
@@ -89,8 +89,10 @@ class Hashes:
         if self.folder is None:
             self.folder = Path(tempfile.mkdtemp(prefix="penstock-hashes-"))
         records = np.concatenate(self._held)
-        records = records[np.argsort(records["high"] >> np.uint64(56), kind="stable")]
-        ends = np.searchsorted(records["high"] >> np.uint64(56), np.arange(_PARTS + 1, dtype=np.uint64))
+        parts = (records["high"] >> np.uint64(56)).astype(np.uint8)
+        order = np.argsort(parts, kind="stable")  # of bytes: a radix sort
+        records = records[order]
+        ends = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=_PARTS))])
         for part in range(_PARTS):
             with (self.folder / str(part)).open("ab") as file:
                 records[ends[part] : ends[part + 1]].tofile(file)

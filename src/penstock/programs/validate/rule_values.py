@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .cells import Chunk
+from .kinds import truths
 
 _DAY_US = 86_400_000_000
 
@@ -78,10 +79,6 @@ def _numbers(compute: Callable[..., Any]) -> Operation:
     return operation
 
 
-def _of_arrow(data: Any) -> np.ndarray:
-    return np.asarray(data.to_numpy(zero_copy_only=False))
-
-
 def _texts(compute: Callable[[Any], Any]) -> Operation:
     return lambda part: Values(compute(part.data), part.unknown)
 
@@ -90,7 +87,7 @@ def _compared(numbers: Callable[[Any, Any], Any], texts: Callable[[Any, Any], An
     def operation(left: Values, right: Values) -> Values:
         if isinstance(left.data, np.ndarray):
             return Values(numbers(left.data, right.data), left.unknown | right.unknown)
-        return Values(_of_arrow(texts(left.data, right.data)), left.unknown | right.unknown)
+        return Values(truths(texts(left.data, right.data)), left.unknown | right.unknown)
 
     return operation
 
@@ -126,17 +123,17 @@ length = _texts(lambda data: pc.utf8_length(data).to_numpy().astype(np.float64))
 
 def starts_with(looked_for: str) -> Operation:
     """Whether texts begin so."""
-    return _texts(lambda data: _of_arrow(pc.starts_with(data, looked_for)))
+    return _texts(lambda data: truths(pc.starts_with(data, looked_for)))
 
 
 def ends_with(looked_for: str) -> Operation:
     """Whether texts end so."""
-    return _texts(lambda data: _of_arrow(pc.ends_with(data, looked_for)))
+    return _texts(lambda data: truths(pc.ends_with(data, looked_for)))
 
 
 def contains(looked_for: str) -> Operation:
     """Whether texts hold a text."""
-    return _texts(lambda data: _of_arrow(pc.match_substring(data, looked_for)))
+    return _texts(lambda data: truths(pc.match_substring(data, looked_for)))
 
 
 def matches(pattern: str) -> Operation:
@@ -153,7 +150,7 @@ def matches(pattern: str) -> Operation:
     def look(data: pa.StringArray) -> np.ndarray:
         coded = data.dictionary_encode()
         found = [compiled.fullmatch(text) is not None for text in coded.dictionary.to_pylist()]
-        return np.array(found, bool)[coded.indices.to_numpy()]
+        return np.asarray(np.array(found, bool)[coded.indices.to_numpy()])
 
     return _texts(look)
 
@@ -181,7 +178,7 @@ def among(found: Values, members: Sequence[float | str]) -> Values:
     if isinstance(found.data, np.ndarray):
         return Values(np.isin(found.data, np.array(members, found.data.dtype)), found.unknown)
     there = pc.is_in(found.data, pa.array(members, pa.string()))
-    return Values(_of_arrow(there), found.unknown)
+    return Values(truths(there), found.unknown)
 
 
 def is_missing(found: Values) -> Values:

@@ -1,12 +1,12 @@
 """Rules: expressions over the columns of a row, as the schema file holds them.
 
-The text is parsed by Python's own parser and then only looked at: what is not named here is refused, nothing of it is
-ever run as Python. Each part is given its type before any data are read, so that a rule that compares a text with a
-number is an error of the schema file and not of a row.
+The text is parsed by Python's own parser and then only looked at: what is not named here is refused, nothing
+of it is ever run as Python. Each part is given its type before any data are read, so that a rule that
+compares a text with a number is an error of the schema file and not of a row.
 
-What is missing makes unknown whatever is computed from it, as in SQL: `and`, `or` and `not` follow Kleene's logic, and
-a row fails only where its rule is false. So does what cannot be computed: a division by zero, a value that is not of
-its column's type.
+What is missing makes unknown whatever is computed from it, as in SQL: `and`, `or` and `not` follow Kleene's
+logic, and a row fails only where its rule is false. So does what cannot be computed: a division by zero, a
+value that is not of its column's type.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import ast
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from . import rule_values as values
 from .kinds import KINDS, NUMERIC, read
@@ -53,7 +53,7 @@ class Part:
 class _Function:
     takes: tuple[str, ...]
     gives: str
-    apply: Callable[..., values.Values]
+    apply: Callable[..., Any]
     more: bool = False  # of the last type
     written: bool = False  # all but the first are written down, and handed over as they are
 
@@ -95,8 +95,8 @@ def parse(text: str, columns: Sequence[Column]) -> Part:
     except SyntaxError as error:
         what = str(error.msg).removesuffix(". Perhaps you forgot a comma?").lower()
         raise RuleError(f"position {min(error.offset or 1, len(text) + 1)}: no rule: {what}") from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise RuleError(f"no rule: {error or 'nested too deeply'}") from None
+    except (ValueError, RecursionError, MemoryError):
+        raise RuleError("no rule: nested too deeply, or with a number too long") from None
     part = _Reader(text.strip(), columns).part(tree.body)
     if part.type != TRUTH:
         raise RuleError(f"a rule is true or false, and this is a {part.type}")
@@ -114,7 +114,7 @@ class _Reader:
     def part(self, node: ast.expr) -> Part:
         self._depth += 1
         if self._depth > DEEPEST:
-            self._refuse(node, f"nested more than {DEEPEST} deep")
+            raise self._refusal(node, f"nested more than {DEEPEST} deep")
         readers: Mapping[type[ast.expr], Callable[[Any], Part]] = {
             ast.Constant: self._constant,
             ast.Name: self._name,
@@ -125,14 +125,14 @@ class _Reader:
             ast.Call: self._call,
         }
         if type(node) not in readers:
-            self._refuse(node, f"{ast.unparse(node)!r} means nothing in a rule")
+            raise self._refusal(node, f"{ast.unparse(node)!r} means nothing in a rule")
         part = readers[type(node)](node)
         self._depth -= 1
         return part
 
-    def _refuse(self, node: ast.expr, what: str) -> NoReturn:
+    def _refusal(self, node: ast.expr, what: str) -> RuleError:
         place = len(self._text.encode()[: node.col_offset].decode(errors="ignore")) + 1
-        raise RuleError(f"position {place}: {what}")
+        return RuleError(f"position {place}: {what}")
 
     def _constant(self, node: ast.Constant) -> Part:
         value = node.value
@@ -142,7 +142,7 @@ class _Reader:
             return Part(NUMBER, values.constant(float(value)), constant=float(value))
         if isinstance(value, str):
             return Part(TEXT, values.constant(value), constant=value)
-        self._refuse(node, f"{value!r} means nothing in a rule")
+        raise self._refusal(node, f"{value!r} means nothing in a rule")
 
     def _name(self, node: ast.Name) -> Part:
         if node.id in self._columns:
@@ -150,10 +150,10 @@ class _Reader:
         if _CONSTANTS.get(node.id) is not None:
             return self._constant(ast.Constant(_CONSTANTS[node.id], col_offset=node.col_offset))
         if node.id == "null":
-            self._refuse(node, "null stands only after `is` and `is not`")
+            raise self._refusal(node, "null stands only after `is` and `is not`")
         known = [*self._columns, *_CONSTANTS]
         hint = nearest(node.id, known)
-        self._refuse(node, f"no column is called {node.id!r}{hint}")
+        raise self._refusal(node, f"no column is called {node.id!r}{hint}")
 
     def _column(self, name: str) -> Part:
         column = self._columns[name]
@@ -172,13 +172,13 @@ class _Reader:
                 return part
             constant = None if part.constant is None else -part.constant
             return Part(NUMBER, values.applied(values.minus, part.evaluate), part.columns, constant)
-        self._refuse(node, f"{ast.unparse(node)!r} means nothing in a rule")
+        raise self._refusal(node, f"{ast.unparse(node)!r} means nothing in a rule")
 
     def _binary(self, node: ast.BinOp) -> Part:
         left, right = self.part(node.left), self.part(node.right)
         operation = values.ARITHMETIC.get(type(node.op))
         if operation is None:
-            self._refuse(node, f"{ast.unparse(node)!r}: there are + - * / // % and no other operators")
+            raise self._refusal(node, f"{ast.unparse(node)!r}: there are + - * / // % and no other operators")
         columns = left.columns | right.columns
         if isinstance(node.op, ast.Sub) and left.type == right.type == TIME:
             return Part(NUMBER, values.applied(values.days_between, left.evaluate, right.evaluate), columns)
@@ -207,7 +207,7 @@ class _Reader:
 
     def _null(self, left: ast.expr, right: ast.expr, *, negative: bool) -> Part:
         if ast.unparse(right) not in ("null", "None"):
-            self._refuse(right, "only null stands after `is` and `is not`")
+            raise self._refusal(right, "only null stands after `is` and `is not`")
         part = self.part(left)
         evaluate = values.applied(values.is_there if negative else values.is_missing, part.evaluate)
         return Part(TRUTH, evaluate, part.columns)
@@ -215,12 +215,12 @@ class _Reader:
     def _among(self, left: ast.expr, right: ast.expr, *, negative: bool) -> Part:
         part = self.part(left)
         if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not right.elts:
-            self._refuse(right, "after `in` stands a list of values: ['a', 'b']")
+            raise self._refusal(right, "after `in` stands a list of values: ['a', 'b']")
         members = []
         for each in right.elts:
             member = self.part(each)
             if member.constant is None:
-                self._refuse(each, "a list after `in` holds values that are written down")
+                raise self._refusal(each, "a list after `in` holds values that are written down")
             self._want(each, member, part.type)
             members.append(member.constant)
         evaluate = values.applied(lambda found: values.among(found, members), part.evaluate)
@@ -230,9 +230,9 @@ class _Reader:
     def _order(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Part:
         first, second = self.part(left), self.part(right)
         if first.type != second.type:
-            self._refuse(right, f"a {first.type} is compared with a {second.type}")
+            raise self._refusal(right, f"a {first.type} is compared with a {second.type}")
         if first.type == TRUTH and not isinstance(operator, ast.Eq | ast.NotEq):
-            self._refuse(right, "truth values have no order")
+            raise self._refusal(right, "truth values have no order")
         evaluate = values.applied(values.COMPARISONS[type(operator)], first.evaluate, second.evaluate)
         return Part(TRUTH, evaluate, first.columns | second.columns)
 
@@ -240,7 +240,7 @@ class _Reader:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name not in NAMES or node.keywords:
             what = nearest(name, NAMES) if isinstance(node.func, ast.Name) else ""
-            self._refuse(node, f"{ast.unparse(node.func)!r} is no function of rules{what}")
+            raise self._refusal(node, f"{ast.unparse(node.func)!r} is no function of rules{what}")
         if name in ("column", "date"):
             return self._written(node, name)
         function, parts = _FUNCTIONS[name], [self.part(each) for each in node.args]
@@ -248,31 +248,31 @@ class _Reader:
         if function.more and len(parts) > len(takes):
             takes += takes[-1:] * (len(parts) - len(takes))
         if len(parts) != len(takes):
-            self._refuse(node, f"{name} takes {len(takes)} values, not {len(parts)}")
+            raise self._refusal(node, f"{name} takes {len(takes)} values, not {len(parts)}")
         for each, part, wanted in zip(node.args, parts, takes, strict=True):
             self._want(each, part, wanted)
         if not function.written:
             return self._joined(function.gives, function.apply, parts)
         if parts[1].constant is None:
-            self._refuse(node.args[1], f"what {name} looks for must be written down")
+            raise self._refusal(node.args[1], f"what {name} looks for must be written down")
         try:
             apply = function.apply(parts[1].constant)
         except ValueError as error:
-            self._refuse(node.args[1], str(error))
+            raise self._refusal(node.args[1], str(error)) from None
         return Part(function.gives, values.applied(apply, parts[0].evaluate), parts[0].columns)
 
     def _written(self, node: ast.Call, name: str) -> Part:
         given = node.args[0] if len(node.args) == 1 else None
         if not isinstance(given, ast.Constant) or not isinstance(given.value, str):
-            self._refuse(node, f"{name} takes one text that is written down")
+            raise self._refusal(node, f"{name} takes one text that is written down")
         if name == "column":
             if given.value not in self._columns:
                 hint = nearest(given.value, self._columns)
-                self._refuse(given, f"no column is called {given.value!r}{hint}")
+                raise self._refusal(given, f"no column is called {given.value!r}{hint}")
             return self._column(given.value)
         instant = read(KINDS["date"], given.value)
         if instant is None:
-            self._refuse(given, f"{given.value!r} is no date")
+            raise self._refusal(given, f"{given.value!r} is no date")
         return Part(TIME, values.constant(instant), constant=instant)
 
     def _joined(self, kind: str, operation: Callable[..., values.Values], parts: Sequence[Part]) -> Part:
@@ -281,4 +281,4 @@ class _Reader:
 
     def _want(self, node: ast.expr, part: Part, wanted: str) -> None:
         if part.type != wanted:
-            self._refuse(node, f"{ast.unparse(node)!r} is a {part.type}, and a {wanted} belongs here")
+            raise self._refusal(node, f"{ast.unparse(node)!r} is a {part.type}, and a {wanted} belongs here")

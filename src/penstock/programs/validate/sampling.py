@@ -1,9 +1,10 @@
 """The same rows of a table for every column, whatever the pieces in which it is read.
 
-Each row number has a key that looks random (splitmix64, a bijection), and the rows with the smallest keys are taken:
-a simple random sample that needs no random state. With n rows in it, a distribution's share below any point is off by
-more than sqrt(ln(2/δ)/2n) with probability δ at most (Dvoretzky-Kiefer-Wolfowitz with Massart's constant, 1990): 0.5
-percentage points for 100,000 rows and δ = 1 %. A table of no more rows is taken whole.
+Each row number has a key that looks random (splitmix64, a bijection), and the rows with the smallest keys
+are taken: a simple random sample that needs no random state. With n rows in it, a distribution's share below
+any point is off by more than sqrt(ln(2/δ)/2n) with probability δ at most (Dvoretzky-Kiefer-Wolfowitz with
+Massart's constant, 1990): 0.5 percentage points for 100,000 rows and δ = 1 %. A table of no more rows is
+taken whole.
 """
 
 from __future__ import annotations

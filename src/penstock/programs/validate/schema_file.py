@@ -154,7 +154,7 @@ class Leakage(_Model):
     Attributes:
         max_share: Share of a split's rows, or ids, that may also be in an earlier split.
         ignore: Columns that do not count when rows are compared.
-        telling: A feature that removes this share of the error in the target gives it away; None: not looked at.
+        telling: A feature that removes this share of the target's error gives it away; None: not looked at.
     """
 
     max_share: float = Field(default=0.0, ge=0, le=1, strict=False)

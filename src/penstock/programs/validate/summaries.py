@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
 from .cells import Cells, Chunk
@@ -43,7 +42,7 @@ class ExactSum:
             self._whole += (int((values >> 32).sum()) << 32) + low
             return
         mantissas, exponents = np.frexp(values)
-        # Two halves, each an integer of at most 27 bits, of which 2²⁶ can be added as floats without rounding.
+        # Two halves of at most 27 bits, of which 2²⁶ can be added as floats without rounding.
         high = np.floor(np.ldexp(mantissas, _MANTISSA_BITS - _HALF_BITS))
         low = np.ldexp(mantissas, _MANTISSA_BITS) - np.ldexp(high, _HALF_BITS)
         least = int(exponents.min()) if len(exponents) else 0
@@ -95,7 +94,7 @@ class Summary:
         if not count:
             return
         self.good += count
-        values = measured(cells)
+        values = cells.values
         values = values if count == len(good) else values[good]
         low, high = values.min(), values.max()
         self.low = low if self.low is None else min(self.low, low)
@@ -110,7 +109,7 @@ class Summary:
         if counts is None:
             return
         if self.column.type in TEXTS:
-            longest = int(pc.max(pc.utf8_length(cells.texts)).as_py())
+            longest = int(cells.lengths.max())
             found = (
                 cells.texts.filter(pa.array(cells.good)).value_counts()
                 if longest <= CLASS_CHARACTERS
@@ -153,13 +152,6 @@ def value_text(value: Any) -> str:
     )
 
 
-def measured(cells: Cells) -> np.ndarray:
-    """Numbers of any column: its values, or the lengths of its texts in characters."""
-    if cells.column.type in TEXTS:
-        return np.asarray(pc.utf8_length(cells.texts).to_numpy()).astype(np.int64)
-    return cells.values
-
-
 class Summaries:
     """What the columns of a table hold.
 
@@ -169,7 +161,7 @@ class Summaries:
 
     Attributes:
         by_name: The summaries.
-        sample: `name` holds numbers (NaN where there is none), `name\\0group` what tells texts apart.
+        sample: `name` holds numbers (NaN where there is none), `group_of(name)` what tells texts apart.
     """
 
     def __init__(self, columns: Mapping[str, Column], *, groups: bool) -> None:
@@ -190,7 +182,7 @@ class Summaries:
         for name, summary in self.by_name.items():
             cells = chunk.cells(name)
             good = cells.good[places]
-            chosen[name] = np.where(good, measured(cells)[places].astype(np.float64), np.nan)
+            chosen[name] = np.where(good, cells.values[places].astype(np.float64), np.nan)
             if self._groups and summary.column.type in TEXTS:
                 texts = cells.texts.take(pa.array(places)).to_pylist()
                 marks = np.array([xxhash.xxh3_64_intdigest(text) for text in texts], np.uint64)

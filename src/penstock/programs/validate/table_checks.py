@@ -67,7 +67,7 @@ class NoRepeats:
         cells = [chunk.cells(name) for name in self._columns]
         whole = ~np.logical_or.reduce([each.missing for each in cells])
         found = hashes([each.texts for each in cells])
-        self._hashes.add(found[whole], rows[whole])
+        self._hashes.add(*((found, rows) if whole.all() else (found[whole], rows[whole])))
 
     def settle(self) -> None:
         """Say what was found in all rows."""
@@ -102,7 +102,7 @@ def repeat_checks(table: Table, schema: Schema) -> list[NoRepeats]:
 
 
 def show_values(table: Table, findings: Sequence[Finding]) -> None:
-    """Put what the rows hold into the examples of columns that must be unique, which only a second look tells."""
+    """Put what the rows hold into the examples of columns that must be unique, by a second look."""
     rows = sorted({row for finding in findings for row, _ in finding.examples})
     if not rows:
         return

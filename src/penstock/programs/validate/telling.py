@@ -1,10 +1,11 @@
 """Features that give the target away.
 
-Each feature alone predicts the target: a table of what goes with each of its values (numbers: with each of 50 ranges
-of about as many rows) is learnt from one half of the rows and tried on the other, then the other way round, so that a
-feature that is different in every row (an id) explains nothing. The score is the share of the error that this removes:
-of wrong answers for classes (Goodman and Kruskal's λ, 1954, but of rows that were not learnt from), of squares for
-numbers, taken of the target's ranks so that a few huge values do not decide.
+Each feature alone predicts the target: a table of what goes with each of its values (numbers: with each of
+50 ranges of about as many rows) is learnt from one half of the rows and tried on the other, then the other
+way round, so that a feature that is different in every row (an id) explains nothing. The score is the share
+of the error that this removes: of wrong answers for classes (Goodman and Kruskal's λ, 1954, but of rows that
+were not learnt from), of squares for numbers, taken of the target's ranks so that a few huge values do not
+decide.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def telling_features(
     truth, method = _truth(found, target)
     known = ~np.isnan(truth)
     if np.count_nonzero(known) < LEAST_ROWS or len(np.unique(truth[known])) < 2:  # noqa: PLR2004 - it must vary
-        why = f"{target}: too few rows with a value, or only one value: whether a feature gives it away was not looked at"
+        why = f"whether a feature gives {target} away was not looked at: too few rows, or a single value"
         return [], [finding], [why]
-    telling = []
+    telling: list[dict[str, Any]] = []
     for name in found.by_name:
         if name in (target, schema.id):
             continue

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from penstock.programs.validate import main as validate
+from validation_runs import Runs, failures, start
 
 ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "examples" / "churn" / "data"
@@ -17,29 +16,14 @@ EXAMPLE = ROOT / "examples" / "churn" / "data"
 Validate = Callable[[bytes | str, str], dict[str, Any]]
 
 
-def start(data: Path, schema: Path, result: Path) -> int:
-    request = result.with_name("request.json")
-    request.parent.mkdir(parents=True, exist_ok=True)
-    request.write_text(json.dumps({"data": str(data), "schema": str(schema), "result": str(result)}))
-    return validate.main([str(request)])
-
-
 def column(options: str, name: str = "a") -> str:
     return f"columns: [{{name: {name}, {options}}}]\n"
 
 
 @pytest.fixture
-def checked(tmp_path: Path) -> Validate:
+def checked(runs: Runs) -> Validate:
     """Validates data against a schema and gives the result."""
-
-    def run(data: bytes | str, schema: str) -> dict[str, Any]:
-        (tmp_path / "t.csv").write_bytes(data if isinstance(data, bytes) else data.encode())
-        (tmp_path / "t.yaml").write_text(schema, encoding="utf-8")
-        assert start(tmp_path / "t.csv", tmp_path / "t.yaml", tmp_path / "out" / "r.json") == 0
-        result: dict[str, Any] = json.loads((tmp_path / "out" / "r.json").read_text(encoding="utf-8"))
-        return result
-
-    return run
+    return runs
 
 
 @pytest.fixture
@@ -56,15 +40,6 @@ def complaint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..
         return line.strip().replace(f"{tmp_path}/", "")
 
     return run
-
-
-def failures(result: dict[str, Any]) -> dict[str, list[int | None]]:
-    """Failed checks, each with the rows of its examples."""
-    return {
-        " ".join(filter(None, (check["column"], check["name"]))): [item["row"] for item in check["examples"]]
-        for check in result["checks"]
-        if not check["passed"]
-    }
 
 
 # Values by type: the text, and whether it is one
