@@ -87,8 +87,8 @@ def _class_faults(case: Case, classes: list[str] | None) -> Iterator[tuple[str, 
     first = next(iter(labels[strange]), "")
     yield f"the class is none of {', '.join(sorted(known))} (such as {first!r})", strange
     if scores is not None:
-        yield "a probability is NaN", np.isnan(scores).any(axis=1)
-        yield "a probability is outside of 0 to 1", ((scores < 0) | (scores > 1)).any(axis=1)
+        yield "a probability is NaN", np.asarray(np.isnan(scores).any(axis=1))
+        yield "a probability is outside of 0 to 1", np.asarray(((scores < 0) | (scores > 1)).any(axis=1))
         yield "the probabilities do not add up to 1", np.abs(scores.sum(axis=1) - 1) > SUM_TOLERANCE
 
 
