@@ -28,6 +28,7 @@ class Execution(Record, Generic[T], frozen=False):
     """The part of a run that needs an event loop.
 
     Attributes:
+        began: When the run did, by the monotonic clock.
         signals: That came before this listens for any.
         results: Of every stage that has ended, by name.
         error: What stopped the run, if it was no stage.
@@ -37,6 +38,7 @@ class Execution(Record, Generic[T], frozen=False):
     observer: Observer
     root: Path
     run_id: str
+    began: float
     secrets: Mapping[str, bytes]
     jobs: int
     keep_going: bool
@@ -145,11 +147,10 @@ class Execution(Record, Generic[T], frozen=False):
                     result, outcome = await self._attempts(standing)
         except anyio.get_cancelled_exc_class():
             result = stage_result(stage, StageState.INTERRUPTED, self._stopped_midway(), standing)
-            self._end(replace(result, wall_s=self._elapsed(stage)))
+            self._end(self._timed(result))
             raise
         return replace(
-            result,
-            wall_s=self._elapsed(stage),
+            self._timed(result),
             attempts=outcome.attempts,
             outputs=outcome.parts,
             made_at=outcome.made_at,
@@ -165,8 +166,9 @@ class Execution(Record, Generic[T], frozen=False):
                 self.observer.stage_started(name, standing.reason.sentence)
             yield
 
-    def _elapsed(self, stage: Stage) -> float:
-        return time.monotonic() - self._began[stage.name]
+    def _timed(self, result: StageResult) -> StageResult:
+        began = self._began[result.name]
+        return replace(result, wall_s=time.monotonic() - began, started_s=began - self.began)
 
     def _stopped_midway(self) -> Reason:
         if self._failed is not None:

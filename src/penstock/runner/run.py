@@ -169,6 +169,7 @@ class Run(Record, Generic[T], frozen=False):
                         outputs=hit.parts,
                         made_at=hit.made_at,
                         wall_s=time.monotonic() - began,
+                        started_s=began - self._began,
                     )
                 )
 
@@ -184,6 +185,7 @@ class Run(Record, Generic[T], frozen=False):
             observer=self.observer,
             root=self.root,
             run_id=self.run_id,
+            began=self._began,
             secrets=load_secrets(self.plan, pending, self.options.environ, self.root),
             jobs=self.options.jobs,
             keep_going=self.options.keep_going,

@@ -33,6 +33,16 @@ def test_a_run_goes_through_once(world: World) -> None:
     assert [each.reason.code for each in report.stages] == ["unchanged", "unchanged"]
 
 
+def test_a_report_says_when_each_stage_began(world: World) -> None:
+    for state in ("ran", "cached"):
+        report = world.run(CHAIN)
+        copy, use = report.stages
+        assert states(report) == {"copy": state, "use": state}
+        assert copy.started_s > 0
+        assert copy.started_s + copy.wall_s <= use.started_s + 0.001
+        assert use.started_s + use.wall_s <= report.wall_s
+
+
 def test_a_run_with_nothing_to_do_starts_no_event_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.run(CHAIN)
     monkeypatch.setattr("anyio.run", lambda *_: pytest.fail("an event loop was started"))
