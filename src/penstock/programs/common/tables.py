@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import functools
 import hashlib
 import io
 import itertools
@@ -54,6 +55,11 @@ class Column:
         parsed = np.array([number(value) for value in self.values], dtype=np.float64)
         return parsed[self.codes]
 
+    def array(self) -> NDArray[Any]:
+        """Numbers if every value is a finite one, else the text as it is."""
+        numbers = self.numbers()
+        return numbers if np.isfinite(numbers).all() else np.array(self.values, dtype=object)[self.codes]
+
     def first(self, wanted: Callable[[str], bool]) -> int | None:
         """The first row whose value is such, if there is one."""
         hit = np.array([wanted(value) for value in self.values], dtype=bool)
@@ -93,6 +99,11 @@ class Table:
     def where(self, row: int) -> str:
         """`path:line` of a row (counted from 0); of a Parquet file `path: row n`, n from 1."""
         return f"{self.path}:{self.lines[row]}" if self.lines else f"{self.path}: row {row + 1}"
+
+    @functools.cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The columns that were read: numbers where every value is a finite one, else text."""
+        return {name: column.array() for name, column in self.columns.items()}
 
     def column(self, name: str, what: str = "column") -> Column:
         """A column by its name.

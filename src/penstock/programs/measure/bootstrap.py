@@ -22,11 +22,9 @@ from .sample import Floats
 from .statistic import Counts, Moments, Statistic, Weighted
 
 MANY_ROWS = 1 << 20
-GROUPS = 200
-"""So many groups of rows, at most, are left out in turn where no formula says more."""
-
 _BLOCK_CELLS = 1 << 21
 _STRETCH = 512
+_WIDTH = 64
 _LIMIT = 1 << 16
 _WORD = (1 << 64) - 1
 
@@ -106,7 +104,7 @@ def _counted(statistics: Sequence[Counts], resamples: int, seed: str) -> list[Re
         spread = {key: _spread(drawn, cells[key], sizes[key]) for key in cells}
         for each, values in zip(statistics, draws, strict=True):
             values.append(each.function(spread[id(each.cells)]))
-    times = many.astype(np.float64)
+    times = np.asarray(many, dtype=np.float64)
     left = {id(each): _without(each, times, cells[id(each.cells)]) for each in statistics}
     return [
         Resampled(each.value, np.concatenate(values), left[id(each)], times)
@@ -124,7 +122,7 @@ def _spread(drawn: NDArray[Any], cells: NDArray[Any], size: int) -> Floats:
 
 def _without(statistic: Counts, many: Floats, cells: NDArray[Any]) -> Floats:
     """The statistic without one row of each joint cell."""
-    whole = np.bincount(cells, weights=many, minlength=statistic.size)
+    whole = np.bincount(cells, weights=many, minlength=statistic.size).astype(np.float64)
     step = max(1, _BLOCK_CELLS // statistic.size)
     values = []
     for start in range(0, len(cells), step):
@@ -142,28 +140,21 @@ def _weighed(statistics: Sequence[Weighted], resamples: int, seed: str) -> list[
     if not statistics:
         return []
     units = statistics[0].units
-    width = 64 if units <= MANY_ROWS else 8
+    width = _WIDTH if units <= MANY_ROWS else 8
     work = _Work(statistics)
-    starts = range(0, resamples, width)
-    groups = _groups(units)
 
     def drawn(start: int) -> Floats:
         weights = draw_weights(_generator(seed, 1, start), units, min(width, resamples - start))
         return work.values(weights)
 
-    def without(start: int) -> Floats:
-        left = np.arange(start, min(start + width, int(groups.max()) + 1))
-        return work.values((groups[:, None] != left).view(np.uint8), moments=False)
-
-    with ThreadPoolExecutor(cores()) as pool:
-        draws = np.concatenate(list(pool.map(drawn, starts)), axis=1)
-        left = iter(())
-        if work.others:
-            left = iter(
-                np.concatenate(list(pool.map(without, range(0, int(groups.max()) + 1, width))), axis=1)
-            )
+    if any(each.serial for each in statistics):
+        draws = list(map(drawn, range(0, resamples, width)))
+    else:
+        with ThreadPoolExecutor(cores()) as pool:
+            draws = list(pool.map(drawn, range(0, resamples, width)))
+    joined = np.concatenate(draws, axis=1)
     return [
-        Resampled(each.value, draws[place], _one_left_out(each) if isinstance(each, Moments) else next(left))
+        Resampled(each.value, joined[place], _left_out(each))
         for each, place in zip(statistics, work.places, strict=True)
     ]
 
@@ -180,9 +171,9 @@ class _Work:
             columns = np.concatenate([each.columns for each in self.moments])
             self._whole, self._unit = _in_whole_numbers(columns)
 
-    def values(self, weights: NDArray[np.uint8], *, moments: bool = True) -> Floats:
+    def values(self, weights: NDArray[np.uint8]) -> Floats:
         """(statistics, draws); the means first."""
-        found = self._means(weights) if self.moments and moments else []
+        found = self._means(weights) if self.moments else []
         return np.stack([*found, *(each.weighted(weights) for each in self.others)])
 
     def _means(self, weights: NDArray[np.uint8]) -> list[Floats]:
@@ -210,10 +201,21 @@ def _in_whole_numbers(columns: Floats) -> tuple[Floats, Floats]:
     return np.rint(columns / unit[:, None]), unit
 
 
+def _left_out(statistic: Weighted) -> Floats:
+    """The statistic without one unit, or one group of units, each."""
+    if isinstance(statistic, Moments):
+        return _one_left_out(statistic)
+    units = statistic.units
+    many = min(units, statistic.groups)
+    group = np.arange(units) % many
+    if many < units:
+        group = _generator("groups").permutation(group)
+    blocks = (np.arange(start, min(start + _WIDTH, many)) for start in range(0, many, _WIDTH))
+    return np.concatenate([statistic.weighted((group[:, None] != block).view(np.uint8)) for block in blocks])
+
+
 def _one_left_out(statistic: Moments) -> Floats:
     columns, units = statistic.columns, statistic.units
-    if units == 1:
-        return np.empty(0)
     total = columns.sum(axis=1)[:, None]
     step = max(1, _BLOCK_CELLS // len(columns))
     return np.concatenate(
@@ -222,12 +224,6 @@ def _one_left_out(statistic: Moments) -> Floats:
             for start in range(0, units, step)
         ]
     )
-
-
-def _groups(units: int) -> NDArray[Any]:
-    """The group of each unit; a group for each where they are few."""
-    places = np.arange(units) % min(units, GROUPS)
-    return places if units <= GROUPS else _generator("groups").permutation(places)
 
 
 def draw_weights(rng: np.random.Generator, units: int, draws: int) -> NDArray[np.uint8]:

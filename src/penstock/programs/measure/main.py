@@ -11,7 +11,7 @@ from typing import Any
 
 from ..common import program
 from ..common.program import Progress, UnusableError
-from . import measures, metrics, options, plots, predictions, slices
+from . import measures, metrics, options, own, plots, predictions, slices
 from .measures import Asked
 from .predictions import Predictions
 
@@ -43,6 +43,7 @@ def document(request: Mapping[str, Any]) -> dict[str, Any]:
     cut = slices.sliced(table.table, request.get("slices") or (), warnings)
     groups = [group for each in cut for group in each.groups]
     resamples = options.resamples(request)
+    warnings += _fewer_resamples(asked, table.table.rows, resamples)
     found = measures.measured(table.sample, asked, groups, resamples, progress)
     sample = table.sample
     return {
@@ -63,6 +64,14 @@ def document(request: Mapping[str, Any]) -> dict[str, Any]:
         "plots": plots.plots(sample, options.bins(request), request.get("confidence") or options.CONFIDENCE),
         "warnings": warnings,
     }  # fmt: skip
+
+
+def _fewer_resamples(asked: Sequence[Asked], rows: int, resamples: int) -> list[str]:
+    names = dict.fromkeys(each.metric.name for each in asked if ":" in each.metric.name and each.confidence)
+    most = own.most_draws(rows)
+    if most >= resamples:
+        return []
+    return [f"{name}: its interval is from {most:,} resamples, since it may be slow" for name in names]
 
 
 def _compared(

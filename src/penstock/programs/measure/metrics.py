@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..common.program import UnusableError
 from ..common.tables import nearest, shown
-from . import confusion, probabilistic, regression
+from . import confusion, own, probabilistic, regression
 from .sample import BINARY, CLASSIFICATION, MULTICLASS, RANKING, REGRESSION, Sample, UnmeasurableError
 from .statistic import Negative, Statistic
 
@@ -178,6 +178,8 @@ def find(name: str, bins: int = BINS) -> Metric:
     Raises:
         UnusableError: There is none of this name.
     """
+    if ":" in name:
+        return Metric(name, *own.metric(name))
     plain = name.strip().lower()
     if plain.startswith("neg_"):
         found = find(plain.removeprefix("neg_"), bins)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..common import tables
+from ..common.classes import NEGATIVES, positive
 from ..common.program import UnusableError
 from ..common.tables import Column, Table, shown
 from .sample import BINARY, CLASSIFICATION, MULTICLASS, RANKING, REGRESSION, Floats, Sample
@@ -18,7 +19,6 @@ from .tasks import inferred
 
 PREFIXES = ("score_", "probability_")
 DEFAULTS = {"id": "id", "truth": "truth", "prediction": "prediction", "score": "score", "query": "query"}
-NEGATIVES = ("0", "0.0", "-1", "-1.0", "false", "no", "n", "f", "negative", "neg")
 SUM_TOLERANCE = 0.01
 
 
@@ -82,10 +82,14 @@ class _Wanted:
     """Which columns are read."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        fairness = (name for asked in request.get("fairness") or () for name in asked["by"])
+        fairness = request.get("fairness") or ()
+        compared = request.get("comparisons") or ()
         self._names = {*DEFAULTS.values(), *(request.get("columns") or {}).values()}
-        self._names |= {*(request.get("slices") or ()), *fairness}
-        self._all = any(":" in asked["metric"] for asked in request.get("metrics") or ())
+        self._names |= {*(request.get("slices") or ()), *(name for asked in fairness for name in asked["by"])}
+        self._names |= {asked["column"] for asked in compared if asked.get("column")}
+        self._all = any(
+            ":" in asked["metric"] for asked in (*(request.get("metrics") or ()), *fairness, *compared)
+        )
 
     def __call__(self, name: str) -> bool:
         return self._all or name in self._names or name.startswith(PREFIXES)
@@ -216,7 +220,7 @@ class _Understanding:
                 raise UnusableError(
                     f"{self.table.where(row)}: truth {truth[row]:g} is negative; relevance is not"
                 )
-        return Sample(task, truth, prediction, score, query=query, numbers=numbers)
+        return Sample(task, truth, prediction, score, query=query, table=self.table, numbers=numbers)
 
     # Classes
 
@@ -226,15 +230,15 @@ class _Understanding:
         columns = self._probability_columns(set(truth.values))
         classes = self._classes(task, truth, prediction, columns)
         place = {name: index for index, name in enumerate(classes)}
-        positive = self._positive(task, classes)
+        place_of_positive = self._positive(task, classes)
         probabilities = None
         if columns and set(classes) <= set(columns):
             stacked = [
                 _finite(self.table, f"column {columns[c]!r}:", self.table.column(columns[c])) for c in classes
             ]
             probabilities = np.stack(stacked, axis=1)
-        if task == BINARY and score is None and columns and positive is not None:
-            score = self._score_of_positive(classes[positive], columns)
+        if task == BINARY and score is None and columns and place_of_positive is not None:
+            score = self._score_of_positive(classes[place_of_positive], columns)
         coded = None if prediction is None else _coded(prediction, place)
         sample = Sample(
             task,
@@ -243,8 +247,9 @@ class _Understanding:
             score if task == BINARY else None,
             probabilities,
             classes=classes,
-            positive=positive,
+            positive=place_of_positive,
             improbable=self._improbable(score if task == BINARY else None, probabilities),
+            table=self.table,
             numbers=numbers,
         )
         return sample, {name: columns[name] for name in classes if name in columns}
@@ -333,15 +338,16 @@ class _Understanding:
             return classes.index(asked)
         if task == MULTICLASS:
             return None
-        telling = [place for place, name in enumerate(classes) if name.strip().casefold() in NEGATIVES]
         if len(classes) == 1:
-            return None if not telling else 1  # a class that no row has
-        if len(telling) != 1:
+            # a class that no row has may still be the positive one
+            return 1 if classes[0].strip().casefold() in NEGATIVES else None
+        place, told = positive(classes)
+        if not told:
+            name = shown(classes[place])
             self.warnings.append(
-                f"positive class: {shown(classes[1])}, the last in order; say `positive` if it is the other"
+                f"positive class: {name}, the last in order; say `positive` if it is the other"
             )
-            return 1
-        return 1 - telling[0]
+        return place
 
     def _score_of_positive(self, positive: str, columns: Mapping[str, str]) -> Floats:
         if positive in columns:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .distributions import two_sided
+from .intervals import Bounds
 from .sample import Floats, Sample, UnmeasurableError
 from .statistic import Bare, Mean, Median, Moments, Statistic, Weighted
 
+FEWEST_FOR_RANKS = 50
 SMALLEST = float(np.finfo(np.float64).eps)
 
 
@@ -105,6 +108,38 @@ class _RankCorrelation(Weighted):
         place = np.empty(len(values), np.intp)
         place[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(values)]))
         return order, starts, place
+
+    def closed(self, confidence: float) -> Bounds | None:
+        """Normal on Fisher's scale; the error is from the derivatives by the rows' weights."""
+        if self.units < FEWEST_FOR_RANKS:
+            return None
+        error = math.sqrt(float(np.sum(self._influence() ** 2)))
+        if abs(self.value) >= 1 - SMALLEST or error == 0:
+            return Bounds(None, None, None, "the order is the same in all rows, so its spread is not known")
+        spread = two_sided(confidence) * error / (1 - self.value**2)
+        centre = math.atanh(self.value)
+        return Bounds((math.tanh(centre - spread), math.tanh(centre + spread)), "influence", error)
+
+    def _influence(self) -> Floats:
+        one, other = self._sides
+        first, second = self._ranks(one), self._ranks(other)
+        spreads = float(np.sum(first**2)), float(np.sum(second**2))
+        # a row adds its own product, and moves the ranks of all others
+        together = first * second + self._moved(one, second) + self._moved(other, first)
+        share = (first**2 + 2 * self._moved(one, first)) / spreads[0]
+        share += (second**2 + 2 * self._moved(other, second)) / spreads[1]
+        return np.asarray(together / math.sqrt(spreads[0] * spreads[1]) - self.value * share / 2)
+
+    def _ranks(self, side: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]) -> Floats:
+        _, starts, place = side
+        lengths = np.diff(np.r_[starts, self.rows])
+        return np.asarray((starts + lengths / 2 - self.rows / 2)[place])
+
+    def _moved(self, side: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], values: Floats) -> Floats:
+        """For each row the sum of values of rows above it, half of those level with it, less half of all."""
+        order, starts, place = side
+        sums = np.add.reduceat(values[order], starts)
+        return np.asarray((np.cumsum(sums[::-1])[::-1] - sums / 2 - sums.sum() / 2)[place])
 
     def weighted(self, weights: NDArray[Any]) -> Floats:
         """As promised."""

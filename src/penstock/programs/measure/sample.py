@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.tables import Table
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 Rows = NDArray[np.intp]
@@ -35,7 +37,8 @@ class Sample:
         classes: Every class as text, in order.
         positive: Place of the positive class, where one is known.
         improbable: Why the scores are no probabilities, if they are none.
-        numbers: The row of the table that each row is; a function of the user's gets these.
+        table: Where the rows are from; functions of the user's get more of it.
+        numbers: Which of its rows each row is.
     """
 
     task: str
@@ -47,6 +50,7 @@ class Sample:
     classes: tuple[str, ...] = ()
     positive: int | None = None
     improbable: str | None = None
+    table: Table | None = None
     numbers: Rows = field(default_factory=lambda: np.empty(0, np.intp))
 
     @property

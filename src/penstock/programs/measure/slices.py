@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.tables import Column, Table
-import itertools
 
 MOST_GROUPS = 50
 MOST_NUMERIC_VALUES = 12

@@ -51,7 +51,15 @@ class Statistic(ABC):
 
 
 class Weighted(Statistic):
-    """A statistic whose value is known for any weights of the units."""
+    """A statistic whose value is known for any weights of the units.
+
+    Attributes:
+        groups: So many groups of units, at most, are left out in turn to see how skewed the value is.
+        serial: It must not be computed by several threads at once.
+    """
+
+    groups = 200
+    serial = False
 
     @abstractmethod
     def weighted(self, weights: NDArray[Any]) -> Floats:
