@@ -1,0 +1,1 @@
+"""Which of five drugs was a patient prescribed?"""

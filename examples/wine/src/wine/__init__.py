@@ -1,0 +1,1 @@
+"""How good will tasters find a white wine?"""

@@ -1,0 +1,42 @@
+"""Says how good the wines are that the model has never seen; Penstock computes the metrics from that."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wine import features, model_file
+
+PREDICTIONS = Path("build/predictions.csv")
+
+DIGITS = 6
+"""Decimals kept: more would differ between processors, and mean nothing."""
+
+
+def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:  # noqa: ANN401 - anything that predicts
+    """What the tasters said, what the model says, and two columns to look at the errors by."""
+    return pd.DataFrame(
+        {
+            "id": rows[features.WINE],
+            "truth": rows[features.TARGET],
+            "prediction": model.predict(features.predictors(rows)).round(DIGITS),
+            "sweetness": features.sweetness(rows),
+            "alcohol": rows["alcohol"].round(DIGITS),
+        }
+    )
+
+
+def write(predictions: pd.DataFrame, path: Path = PREDICTIONS) -> None:
+    """One line for each wine."""
+    predictions.to_csv(path, index=False, lineterminator="\n")
+
+
+def main() -> None:
+    """Write the predictions."""
+    predictions = predict(model_file.load(features.MODEL), pd.read_csv(features.TEST))
+    write(predictions)
+    print(f"{len(predictions)} wines predicted")
+
+
+if __name__ == "__main__":
+    main()
