@@ -194,10 +194,9 @@ class _Column(Record):
 
     def _difference(self, pair: Section, one: _Group, other: _Group, most: float) -> Compared:
         label, small = f"{self.label} {one.name} - {other.name}", self._small(one, other)
-        found = pair.maybe("difference", pair.section)
+        found, problem = pair.maybe("difference", pair.section), pair.maybe("problem", pair.text)
         if found is None or one.measure is None or other.measure is None:
-            problem = pair.maybe("problem", pair.text) or one.problem or other.problem
-            return self._without(label, small, pair, "difference", problem)
+            return self._without(label, small, pair, "difference", problem or one.problem or other.problem)
         value = found.number("value")
         if measures.differ(value, one.measure - other.measure):
             raise found.error("value", f"is {value:g}, not {one.measure:g} - {other.measure:g}")
@@ -210,10 +209,9 @@ class _Column(Record):
 
     def _ratio(self, pair: Section, one: _Group, other: _Group, least: float) -> Compared:
         label, small = f"{self.label} {one.name} / {other.name}", self._small(one, other)
-        found = pair.maybe("ratio", pair.section)
+        found, problem = pair.maybe("ratio", pair.section), pair.maybe("problem", pair.text)
         if found is None or one.measure is None or other.measure is None:
-            problem = pair.maybe("problem", pair.text) or one.problem or other.problem
-            return self._without(label, small, pair, "ratio", problem)
+            return self._without(label, small, pair, "ratio", problem or one.problem or other.problem)
         value = found.number("value", minimum=0)
         if other.measure == 0 or measures.differ(value, one.measure / other.measure):
             raise found.error("value", f"is {value:g}, not {one.measure:g} / {other.measure:g}")
@@ -265,8 +263,8 @@ class _Column(Record):
         few = [each for each in groups if each.rows < self.smallest]
         if not few:
             return ""
-        have = " and ".join(f"{cut(each.name)} has {each.rows:,}" for each in few)
-        return f"{have} of the {self.smallest} rows that a group must have"
+        have = " and ".join(f"{each.rows:,} rows of {cut(each.name)}" for each in few)
+        return f"it rests on {have}, and a group must have {self.smallest}"
 
     def _pairs(self) -> list[tuple[Section, _Group, _Group]]:
         """Every pair of groups, once."""
@@ -276,11 +274,19 @@ class _Column(Record):
             both = frozenset(names)
             if len(names) != 2 or len(both) != 2 or not both <= self.groups.keys() or both in found:  # noqa: PLR2004
                 raise pair.error("groups", "does not name two of the groups, or names them again")
+            self._check_problem(pair)
             found[both] = pair, self.groups[names[0]], self.groups[names[1]]
         for one, other in combinations(self.groups, 2):
             if frozenset((one, other)) not in found:
                 raise self.entry.error("pairs", f"does not compare {cut(one)} with {cut(other)}")
         return list(found.values())
+
+    def _check_problem(self, pair: Section) -> None:
+        problem = pair.maybe("problem", pair.text)
+        numbers = [pair.maybe(each, pair.section) for each in ("difference", "ratio")]
+        whole = all(each is not None and each.values.get("interval") is not None for each in numbers)
+        if problem is not None and whole and self.confidence is not None:
+            raise pair.error("problem", f"says that something is missing, but nothing is: {problem}")
 
 
 def _entry(measured: Section, metric: str, column: str, confidence: float | None) -> Section:
@@ -310,7 +316,7 @@ def _groups(entry: Section) -> dict[str, _Group]:
         if used > rows or (used == 0 and value is not None):
             raise section.error("measure_rows", f"is {used:,}, which cannot be with {rows:,} rows")
         interval = section.maybe("interval", section.interval)
-        if value is not None:
-            measures.interval_of(section, value, method="bootstrap")
+        if value is not None and interval is not None and problem is not None:
+            raise section.error("problem", f"says that something is missing, but nothing is: {problem}")
         found[name] = _Group(name=name, rows=used, measure=value, interval=interval, problem=problem)
     return found

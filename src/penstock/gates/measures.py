@@ -298,6 +298,8 @@ def _interval(
     """The interval and how it was computed, if one is wanted."""
     method = entry.maybe("method", entry.text)
     interval = interval_of(entry, value, method=method)
+    if interval is not None and problem is not None:
+        raise entry.error("problem", f"says that there is no interval, but there is one: {problem}")
     if confidence is None:
         return None, None
     if interval is None:
@@ -314,10 +316,9 @@ def _check_baseline(document: Section, name: str) -> None:
         names = ", ".join(cut(each.text("name")) for each in known)
         raise DocumentError(f"{document.path} has no baseline {cut(name)} (it has {names or 'none'})")
     entry = agreeing(found)
-    problem = entry.maybe("problem", entry.text)
-    digest, same = entry.maybe("digest", entry.digest), entry.flag("same")
-    if digest is None:
-        raise entry.error("digest", f"is null: {problem or _SILENT}")
+    problem, same = entry.maybe("problem", entry.text), entry.flag("same")
+    if problem is not None or entry.maybe("digest", entry.digest) is None:
+        raise entry.error("problem", f"keeps it from being compared with: {problem or _SILENT}")
     if same != (entry.maybe("evaluation_set", entry.digest) == document.digest("evaluation_set")):
         raise entry.error("same", "contradicts the digests of the two evaluation sets")
     compared = [each for each in document.sections("comparisons") if each.text("baseline") == name]

@@ -70,6 +70,8 @@ def _tests(spec: GateSpec, exhibits: Exhibits, document: Section) -> GateResult:
 
 def _part(test: Section) -> Judged:
     """A test's verdict, if its own numbers allow it."""
+    test.text("sentence")
+    test.texts("examples")
     verdict = Verdict(test.choice("verdict", *_VERDICTS))
     value, interval = test.maybe("value", test.number), test.maybe("interval", test.interval)
     minimum, maximum = test.maybe("minimum", test.number), test.maybe("maximum", test.number)

@@ -106,7 +106,7 @@ def test_a_small_group_leaves_the_verdict_open_unless_another_fails() -> None:
     small = {**FAIR, "c": (8, 10)}
     result = judged(by_groups(small), max_difference=0.9, min=0.1)
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "c has 10 of the 30 rows that a group must have" in result.sentence
+    assert "it rests on 10 rows of c, and a group must have 30" in result.sentence
     assert result.rows_to_decide is None
     assert judged(by_groups(small), max_difference=0.9, min_group_size=10).verdict is Verdict.PASS
     assert judged(by_groups({**UNFAIR, "c": (8, 10)}), max_difference=0.1).verdict is Verdict.FAIL
@@ -121,7 +121,7 @@ def test_a_group_without_a_number_is_open_if_it_is_small_and_fails_if_not() -> N
     empty = {**FAIR, "c": (0, 0)}
     result = judged(by_groups(empty), min=0.5)
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert result.sentence == "recall, sex c is unknown: c has 0 of the 30 rows that a group must have"
+    assert result.sentence == "recall, sex c is unknown: it rests on 0 rows of c, and a group must have 30"
     assert result.value is None
     assert result.parts[-1].value is None
     entry = by_groups({**FAIR, "c": (40, 50)})
