@@ -12,7 +12,7 @@ from .bootstrap import Resampled, resample
 from .distributions import student_quantile, two_sided
 from .intervals import Bounds
 from .measures import too_few
-from .statistic import Area, Counts, Mean, Proportion, Statistic
+from .statistic import Area, Counts, Mean, Negative, Proportion, Statistic, Weighted
 
 _LEFT_OUT = 2  # the cell of a proportion's rows that do not count
 
@@ -24,7 +24,10 @@ def bounds(pairs: Sequence[tuple[Statistic, Statistic, float]], resamples: int, 
         pairs: A metric of this model and of the other on the same rows in the same order, and the confidence.
         seed: Names the rows.
     """
-    found = [closed(*pair) for pair in pairs]
+    found = [
+        closed(*pair) if _alike(pair[0], pair[1]) else independent.bounds([pair], resamples, seed)[0]
+        for pair in pairs
+    ]
     together: dict[tuple[int, int], list[Statistic]] = {}
     for (first, second, _), known in zip(pairs, found, strict=True):
         if known is None:
@@ -33,9 +36,14 @@ def bounds(pairs: Sequence[tuple[Statistic, Statistic, float]], resamples: int, 
     for (_, draws), some in together.items():
         drawn |= dict(zip(map(id, some), resample(some, draws, seed), strict=True))
     return [
-        known or resampled(first, drawn[id(first)], drawn[id(second)], confidence)
+        known or _resampled(first, second, (drawn[id(first)], drawn[id(second)]), confidence)
         for (first, second, confidence), known in zip(pairs, found, strict=True)
     ]
+
+
+def _alike(first: Statistic, second: Statistic) -> bool:
+    """Whether a formula or resamples apply to both; a curve that is perfect has another kind of spread."""
+    return all(isinstance(each, Counts | Weighted) for each in (first, second)) or type(first) is type(second)
 
 
 def closed(first: Statistic, second: Statistic, confidence: float) -> Bounds | None:
@@ -51,25 +59,30 @@ def closed(first: Statistic, second: Statistic, confidence: float) -> Bounds | N
         return _means(first, second, confidence)
     if isinstance(first, Area) and isinstance(second, Area):
         return _areas(first, second, confidence)
+    if isinstance(first, Negative) and isinstance(second, Negative):
+        return closed(second.plain, first.plain, confidence)
     if first.units != second.units:
         return Bounds(None, None, None, "the metric counts other rows in the baseline")
     alone = [each.closed(confidence) for each in (first, second)]
-    problems = [each for each in (*alone, *map(too_few, (first, second))) if each and not each.interval]
-    return problems[0] if problems else None
+    if isinstance(first, Counts | Weighted):
+        alone.append(too_few(first))
+    return next((each for each in alone if each and not each.interval), None)
 
 
-def resampled(statistic: Statistic, first: Resampled, second: Resampled, confidence: float) -> Bounds:
-    """Bounds on `first - second` from resamples that both saw.
-
-    Args:
-        statistic: What was resampled.
-    """
-    change = first.minus(second)
-    if np.any(change.draws[np.isfinite(change.draws)]) or change.value:
+def _resampled(
+    first: Statistic, second: Statistic, drawn: tuple[Resampled, Resampled], confidence: float
+) -> Bounds:
+    change = drawn[0].minus(drawn[1])
+    if change.value or np.any(change.draws[np.isfinite(change.draws)]):
         return change.bounds(confidence)
-    if not isinstance(statistic, Counts):
-        return Bounds((0.0, 0.0), "identical", 0.0)
-    return _unchanged(first, confidence)
+    if np.ptp(drawn[0].left_out[np.isfinite(drawn[0].left_out)]) == 0:  # both are perfect, say
+        alone = first.closed(confidence), second.closed(confidence)
+        if alone[0] and alone[1]:
+            return independent.difference(first.value, alone[0], second.value, alone[1])
+        return Bounds(None, None, None, "all resamples have the same value, so its spread is not known")
+    if isinstance(first, Counts):
+        return _unchanged(drawn[0], confidence)
+    return Bounds((0.0, 0.0), "identical", 0.0)
 
 
 def discordant(first: Proportion, second: Proportion) -> tuple[int, int]:
@@ -117,7 +130,9 @@ def _areas(first: Area, second: Area, confidence: float) -> Bounds:
         return Bounds((0.0, 0.0), "identical", 0.0)
     quantile = student_quantile((1 + confidence) / 2, max(first.fewest - 1, 1))
     interval = differences.correlated_shares(first.value, second.value, covariance, quantile)
-    return Bounds(interval, "delong", error)
+    return Bounds(
+        interval, "influence" if first.closed(confidence).method == "influence" else "delong", error
+    )
 
 
 def _unchanged(one: Resampled, confidence: float) -> Bounds:
@@ -126,9 +141,7 @@ def _unchanged(one: Resampled, confidence: float) -> Bounds:
     Each counts for as much as the farthest two rows of this table. For a proportion this is Tango's interval.
     """
     times = np.ones(len(one.left_out)) if one.times is None else one.times
-    effects = one.left_out[np.isfinite(one.left_out)]
+    effect = float(np.ptp(one.left_out[np.isfinite(one.left_out)]))
     rows, z = float(times.sum()), two_sided(confidence)
-    reach = z * z / (rows + z * z) * rows * float(effects.max() - effects.min()) if len(effects) else 0.0
-    if not reach:
-        return Bounds(None, None, None, "no row differs and all count alike, so the spread is not known")
+    reach = z * z / (rows + z * z) * rows * effect
     return Bounds((-reach, reach), "none-differs", reach / z)
