@@ -195,8 +195,8 @@ def find(name: str, bins: int = BINS) -> Metric:
             return Metric(name, LOWER, CLASSIFICATION, probabilistic.expected_calibration_error(bins))
         if known in METRICS:
             return replace(METRICS[known], name=name)
-    remedy = "; a function of your own is `package.module:function`"
-    raise UnusableError(f"there is no metric {shown(name)}{nearest(plain, NAMES)}{remedy}")
+    own_kind = "functions of your own are written `package.module:function`"
+    raise UnusableError(f"there is no metric {shown(name)}; {own_kind}{nearest(plain, NAMES)}")
 
 
 CALIBRATION_ERROR = "expected_calibration_error"
