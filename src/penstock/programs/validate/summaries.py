@@ -185,7 +185,9 @@ class Summaries:
             chosen[name] = np.where(good, cells.values[places].astype(np.float64), np.nan)
             if self._groups and summary.column.type in TEXTS:
                 texts = cells.texts.take(pa.array(places)).to_pylist()
-                marks = np.array([xxhash.xxh3_64_intdigest(text) for text in texts], np.uint64)
+                marks = np.array(
+                    [xxhash.xxh3_64_intdigest((text or "").encode()) for text in texts], np.uint64
+                )
                 chosen[group_of(name)] = np.where(good, marks, np.uint64(0))
         return chosen
 
