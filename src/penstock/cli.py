@@ -20,6 +20,7 @@ COMMANDS = {
     "gate": "ask one gate about files that are there, or all gates about a run that was",
     "gates": "say what each gate could see: how many rows it has, and how many it would need",
     "baseline": "take a run's predictions as what later models are compared with",
+    "report": "write a run's page, and open it; put two runs beside each other",
     "verify": "compare two runs: the same, or where they part first and why",
     "init": "write a pipeline file for this repository",
     "doctor": "say what is here and what is missing, for which executor, and how to get it",

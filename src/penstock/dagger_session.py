@@ -54,8 +54,8 @@ class Finished(Record):
         return console.render(self.report, place=_REPORT, style=Style(), explained=False)
 
     def reports(self) -> dagger.Directory:
-        """The files that `penstock run` leaves in `.penstock/runs/<run>/`."""
-        files = keep.files(self.report, self.executor.manifests.get, self.documents)
+        """The files that `penstock run --report` writes."""
+        files = keep.files(self.report, self.executor.manifests.get, self.documents, page=True)
         return self.executor.courier.directory(files)
 
     def outputs(self, stages: Iterable[Stage]) -> dagger.Directory:

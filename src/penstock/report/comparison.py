@@ -106,13 +106,13 @@ def compare_runs(one: RunReport, two: RunReport, manifests: Manifests) -> Compar
     """
     for report in (one, two):
         _demand_unique(report)
-    stages = list(_paired(one.stages, two.stages))
+    stages = list(paired(one.stages, two.stages))
     partings: dict[str, Parting] = {}
     for name, mine, theirs in stages:
         parting = _stage(name, mine, theirs, (one, two), manifests)
         if parting is not None:
             partings[name] = _following(parting, mine or theirs, partings)
-    gates = (_gate(name, mine, theirs) for name, mine, theirs in _paired(one.gates, two.gates))
+    gates = (_gate(name, mine, theirs) for name, mine, theirs in paired(one.gates, two.gates))
     alike = [(mine, theirs) for name, mine, theirs in stages if mine and theirs and name not in partings]
     return Comparison(
         plan=tuple(_plan_changes(one, two)),
@@ -130,7 +130,7 @@ def _demand_unique(report: RunReport) -> None:
             raise PipelineError(f"run {report.run_id!r} has the {what} {twice!r} twice; no run has")
 
 
-def _paired(one: Iterable[N], two: Iterable[N]) -> Iterator[tuple[str, N | None, N | None]]:
+def paired(one: Iterable[N], two: Iterable[N]) -> Iterator[tuple[str, N | None, N | None]]:
     """Those of one name together; in the order of the first run, and what only the second has in between."""
     mine: dict[str, N] = {each.name: each for each in one}
     theirs: dict[str, N] = {each.name: each for each in two}
@@ -157,7 +157,7 @@ def _plan_changes(one: RunReport, two: RunReport) -> Iterator[Change]:
     for name, before, after in _fields(one, two, ("pipeline", "profile")):
         yield Change(what="plan", name=name, before=before, after=after)
     yield from compare({"params": one.params}, {"params": two.params}, unknown)
-    for name, mine, theirs in _paired(one.stages, two.stages):
+    for name, mine, theirs in paired(one.stages, two.stages):
         if mine is None or theirs is None:
             continue
         for field, before, after in _fields(mine, theirs, ("run", "uses", "needs")):

@@ -94,10 +94,10 @@ def _counts(report: RunReport) -> str:
 
 def _first(partings: Iterable[Parting], style: Style) -> Iterator[str]:
     for parting in partings:
-        yield from _rows("how they differ", map(_pair, parting.changes), style, RED)
+        yield from _rows("how they differ", map(pair, parting.changes), style, RED)
         if parting.above:
             yield ""
-            yield from _rows("what differs above it", map(_pair, parting.above), style, YELLOW)
+            yield from _rows("what differs above it", map(pair, parting.above), style, YELLOW)
         elif parting.sentence:
             yield ""
             yield from _wrapped(f"what differs above it: {parting.sentence}", style)
@@ -108,7 +108,7 @@ def _plan(comparison: Comparison, style: Style) -> Iterator[str]:
     known = [each for each in comparison.plan if (each.what, each.name) != ("plan", "digest")]
     if comparison.plan and not known:
         yield from _wrapped(f"the plans differ in something that run.json does not hold: {_UNTOLD}", style)
-    rows = [_pair(change) for change in known if change not in said]
+    rows = [pair(change) for change in known if change not in said]
     yield from _rows("what differs in the plans", rows, style, YELLOW)
 
 
@@ -119,7 +119,7 @@ def _further(partings: Iterable[Parting], style: Style) -> Iterator[str]:
 
 def _in_short(parting: Parting) -> str:
     change, *more = parting.changes
-    what = change.name if change.what in _FILES else " ".join(_pair(change))
+    what = change.name if change.what in _FILES else " ".join(pair(change))
     rest = f" and {len(more)} more" if more else ""
     return what + rest + (f" (reads what {parting.follows[0]} made)" if parting.follows else "")
 
@@ -156,7 +156,8 @@ def _rows(title: str, rows: Iterable[tuple[str, str]], style: Style, colour: str
         yield "  " + style.paint(f"and {len(rows) - MAX_ROWS:,} more (--json has all)", DIM)
 
 
-def _pair(change: Change) -> tuple[str, str]:
+def pair(change: Change) -> tuple[str, str]:
+    """What differs, and how: `input data/a.csv`, `sha256:1a2b… | (none)`."""
     return _name(change), _values(change)
 
 

@@ -22,12 +22,15 @@ def files(
     report: RunReport,
     manifests: Manifests = members.unknown,
     documents: Mapping[str, bytes] = NO_DOCUMENTS,
+    *,
+    page: bool = False,
 ) -> dict[str, bytes]:
     """All files of a run's report by name; every place that a report is put to gets these.
 
     Args:
         manifests: Where the manifests of the run's directories are looked up.
         documents: What programs wrote, by the path of the output that each is.
+        page: With the page too, which takes longer than a run that has nothing to do.
     """
     listing = members.encode(report, manifests)
     return {
@@ -37,8 +40,15 @@ def files(
         "junit.xml": junit.render(report).encode("utf-8"),
         "metrics.txt": metrics.render(report).encode("utf-8"),
         **attached.kept(documents),
+        **(_page(report, documents) if page else {}),
         "exit-code": f"{report.exit_code}\n".encode(),
     }
+
+
+def _page(report: RunReport, documents: Mapping[str, bytes]) -> dict[str, bytes]:
+    from penstock.report.html import page
+
+    return {page.NAME: page.render(report, documents)}
 
 
 def copy(
@@ -47,12 +57,16 @@ def copy(
     manifests: Manifests = members.unknown,
     documents: Mapping[str, bytes] = NO_DOCUMENTS,
 ) -> None:
-    """Write a run's report into a directory of the user's choice, `exit-code` last.
+    """Write a run's report, with its page, into a directory of the user's choice, `exit-code` last.
 
     Raises:
         StoreError: It cannot be written.
     """
-    for name, data in files(report, manifests, documents).items():
+    _put(files(report, manifests, documents, page=True), folder)
+
+
+def _put(named: Mapping[str, bytes], folder: Path) -> None:
+    for name, data in named.items():
         document.write_whole(folder / name, data)
 
 
@@ -62,7 +76,7 @@ def write(
     manifests: Manifests = members.unknown,
     documents: Mapping[str, bytes] = NO_DOCUMENTS,
 ) -> Path:
-    """Write a run's report; gives its folder.
+    """Write a run's report; gives its folder. The page is `penstock report`'s, when somebody asks for it.
 
     Older runs than the last `KEPT_RUNS` are removed.
 
@@ -72,7 +86,7 @@ def write(
     folder = runs / report.run_id
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        copy(report, folder, manifests, documents)
+        _put(files(report, manifests, documents), folder)
         _point(runs, report.run_id)
         _prune(runs)
     except OSError as error:

@@ -194,5 +194,8 @@ class Measures(Record):
 class Headline(Record):
     """As much of the document as stands in a summary: building the rest would take longer."""
 
+    predictions: Table = Table()
+    evaluation_set: str = ""
     measures: tuple[Measure, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     comparisons: tuple[Contrast, ...] = ()

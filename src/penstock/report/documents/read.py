@@ -125,4 +125,4 @@ def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
         entries = document.get(name, [])
         return [each for each in entries if keep(each)] if isinstance(entries, list) else entries
 
-    return {name: kept(name, of_the_table) for name in ("measures", "comparisons")}
+    return {**document, **{name: kept(name, of_the_table) for name in ("measures", "comparisons")}}

@@ -314,7 +314,7 @@ def reproducibility(paper: Paper, document: Reproducibility, number: int) -> Sec
     return Section(
         id=f"again-{number}",
         title="Reproducibility" if number == 1 else f"Reproducibility, {paper.stage or paper.path}",
-        lead=f"Stage {document.stage}, run {len(document.repetitions)} times: {same[document.same]}{differing}.",
+        lead=f"Stage {document.stage}, {len(document.repetitions)} times: {same[document.same]}{differing}.",
         blocks=tuple(blocks),
     )
 

@@ -19,12 +19,13 @@ from penstock.report.documents.model import Benchmark, Command, ModelTests, Repr
 from penstock.report.documents.read import Paper, of_kind, papers
 from penstock.report.documents.validation import Validation
 from penstock.report.html import course, data, front, gates, model, quality
-from penstock.report.html.blocks import Page, Section
+from penstock.report.html.blocks import Note, Page, Section
 from penstock.results import RunReport
 
 NAME = "report.html"
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'"
-_VIEWS: tuple[tuple[type[Record], Callable[[Paper, Any, int], Section]], ...] = (
+View = Callable[[Paper, Any, int], Section]
+_VIEWS: tuple[tuple[type[Record], View], ...] = (
     (Measures, quality.section),
     (ModelTests, model.tests),
     (Benchmark, model.benchmark),
@@ -45,10 +46,22 @@ def render(report: RunReport, documents: Mapping[str, bytes]) -> bytes:
     found = papers(report, documents)
     sections: list[Section | None] = [gates.section(report), front.warnings(report)]
     for kind, section in _VIEWS:
-        sections += [section(*each, number) for number, each in enumerate(of_kind(found, kind), 1)]
+        shown = enumerate(of_kind(found, kind), 1)
+        sections += [_shown(section, paper, content, number) for number, (paper, content) in shown]
     sections += [front.holdouts(report), course.section(report), course.lineage(report)]
     sections += [front.published(report), front.documents(found)]
     return write(front.page(report, tuple(each for each in sections if each)))
+
+
+def _shown(section: View, paper: Paper, content: Any, number: int) -> Section:
+    """The section of a document; a verdict is not lost because a picture of foreign numbers cannot be drawn."""
+    try:
+        return section(paper, content, number)
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        note = Note("problem", f"{paper.path} cannot be shown: {error}")
+        return Section(
+            id=f"{paper.kind}-{number}", title=f"Document of {paper.stage or paper.path}", blocks=(note,)
+        )
 
 
 def write(page: Page) -> bytes:

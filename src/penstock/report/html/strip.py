@@ -83,6 +83,18 @@ def row(
     )
 
 
+def pair(
+    scale: Scale,
+    first: tuple[float | None, tuple[float, float] | None],
+    second: tuple[float | None, tuple[float, float] | None],
+) -> Markup:
+    """Two numbers with their intervals, one above the other."""
+    parts = []
+    for look, (value, interval), middle in (("first", first, 8), ("second", second, 22)):
+        parts.append(element("g", _number(scale, value, interval, "plain", middle), class_=look))
+    return svg.picture(*parts, label=None, class_="strip plain", height=30)
+
+
 def bar(scale: Scale, value: float | None, interval: tuple[float, float] | None) -> Markup:
     """A bar from nothing to a value, with a whisker for its interval."""
     middle = ROW_HEIGHT // 2
