@@ -93,8 +93,8 @@ class CsvFile:
         Each quote opens a value (it follows a delimiter or a line's end) or closes one (one of these follows
         it), or is one of two that stand for one; and every `\r` belongs to a `\r\n`.
         """
-        if len(self._delimiter.encode()) > 1 or self._delimiter == "\0":
-            return None
+        if len(self._delimiter.encode()) > 1 or self._delimiter == "\0" or data.startswith(_BOM):
+            return None  # Arrow knows no such delimiter, and would drop what looks like a byte order mark
         if b"\r" in data and data.count(b"\r") != data.count(b"\r\n") + (data[-1] == _RETURN and not last):
             return None
         if b'"' not in data:

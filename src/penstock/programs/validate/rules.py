@@ -94,7 +94,7 @@ def parse(text: str, columns: Sequence[Column]) -> Part:
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         what = str(error.msg).removesuffix(". Perhaps you forgot a comma?").lower()
-        raise RuleError(f"position {min(error.offset or 1, len(text) + 1)}: no rule: {what}") from None
+        raise RuleError(f"position {min(error.offset or len(text) + 1, len(text) + 1)}: no rule: {what}") from None
     except (ValueError, RecursionError, MemoryError):
         raise RuleError("no rule: nested too deeply, or with a number too long") from None
     part = _Reader(text.strip(), columns).part(tree.body)

@@ -20,8 +20,6 @@ from .lines import Document
 LIMIT_BYTES = 1 << 20
 TEXTS = ("string", "category")
 
-Share = Field(ge=0, le=1, strict=False, allow_inf_nan=False)
-
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -135,9 +133,9 @@ class Rows(_Model):
 
 
 class Duplicates(_Model):
-    """How large a share of the rows may repeat an earlier row."""
+    """How large a share of the rows may repeat an earlier row; `forbid` is none."""
 
-    max_share: float = Share
+    max_share: float = Field(ge=0, le=1, strict=False)
 
 
 class Rule(_Model):
@@ -188,7 +186,7 @@ class Schema(_Model):
     ordered: bool = True
     extra_columns: Literal["forbid", "allow"] = "forbid"
     unique: list[list[str]] = []
-    duplicates: Literal["forbid"] | Duplicates | None = None
+    duplicates: Duplicates | None = None
     rules: list[Rule] = []
     id: str | None = None
     target: str | None = None
@@ -204,6 +202,11 @@ class Schema(_Model):
         if not isinstance(rules, list):
             return rules
         return [{"rule": rule} if isinstance(rule, str) else rule for rule in rules]
+
+    @field_validator("duplicates", mode="before")
+    @classmethod
+    def _forbid_is_none(cls, duplicates: object) -> object:
+        return {"max_share": 0.0} if duplicates == "forbid" else duplicates
 
     @model_validator(mode="after")
     def _names_are_known_and_differ(self) -> Self:
@@ -230,13 +233,6 @@ class Schema(_Model):
     def column(self, name: str) -> Column:
         """The column that is called so."""
         return next(column for column in self.columns if column.name == name)
-
-    @property
-    def max_duplicates(self) -> float | None:
-        """Share of rows that may repeat another; None if nobody asked."""
-        if isinstance(self.duplicates, Duplicates):
-            return self.duplicates.max_share
-        return 0.0 if self.duplicates == "forbid" else None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

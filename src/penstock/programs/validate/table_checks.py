@@ -93,8 +93,8 @@ def repeat_checks(table: Table, schema: Schema) -> list[NoRepeats]:
         (Finding("unique", column.name), [column.name], 0.0) for column in schema.columns if column.unique
     ]
     wanted += [(Finding(f"unique: {', '.join(group)}"), group, 0.0) for group in schema.unique]
-    if schema.max_duplicates is not None:
-        wanted.append((Finding("duplicate rows"), None, schema.max_duplicates))
+    if schema.duplicates is not None:
+        wanted.append((Finding("duplicate rows"), None, schema.duplicates.max_share))
     known = set(table.names)
     wanted = [each for each in wanted if known.issuperset(each[1] or ())]
     limit = LIMIT // max(len(wanted), 1)

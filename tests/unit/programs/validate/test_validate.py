@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from validation_runs import Runs, failures, start
 
 ROOT = Path(__file__).parents[4]
