@@ -18,6 +18,7 @@ def customers() -> pd.DataFrame:
     tenure = random.integers(1, 72, count).astype("float64")
     return rows.assign(
         customerID=[f"{number:04d}-ABCDE" for number in range(count)],
+        gender=random.choice(["Female", "Male"], count),
         Contract=np.where(monthly, "Month-to-month", "Two year"),
         SeniorCitizen=random.integers(0, 2, count),
         tenure=tenure,

@@ -3,9 +3,9 @@ import pandas as pd
 from churn import features
 
 
-def test_the_model_sees_neither_the_customer_nor_the_answer(customers: pd.DataFrame) -> None:
+def test_the_model_sees_neither_the_customer_nor_their_gender_nor_the_answer(customers: pd.DataFrame) -> None:
     seen = set(features.predictors(customers).columns)
-    assert seen == set(customers.columns) - {features.CUSTOMER, features.TARGET}
+    assert seen == set(customers.columns) - {features.CUSTOMER, features.GENDER, features.TARGET}
 
 
 def test_numbers_are_scaled_and_categories_become_zeros_and_ones(customers: pd.DataFrame) -> None:

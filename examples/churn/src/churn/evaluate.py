@@ -27,7 +27,7 @@ def predict(model: Any, rows: pd.DataFrame, *, threshold: float) -> pd.DataFrame
             "truth": features.left(rows).astype(int),
             "prediction": (score >= threshold).astype(int),
             "score": score,
-            "gender": rows["gender"],
+            features.GENDER: rows[features.GENDER],
             "SeniorCitizen": rows["SeniorCitizen"],
         }
     )
@@ -46,12 +46,17 @@ def measure(predictions: pd.DataFrame) -> dict[str, float | int]:
     return {**rounded, "rows": len(predictions)}
 
 
+def write(predictions: pd.DataFrame, path: Path) -> None:
+    """One line for each customer."""
+    predictions.to_csv(path, index=False, lineterminator="\n", float_format=f"%.{DIGITS}f")
+
+
 def main() -> None:
     """Write the metrics and the predictions they were computed from."""
     settings = params.read("evaluate")
     predictions = predict(model_file.load(MODEL), features.read_rows(TEST), threshold=settings["threshold"])
     metrics = measure(predictions)
-    predictions.to_csv(PREDICTIONS, index=False, lineterminator="\n", float_format=f"%.{DIGITS}f")
+    write(predictions, PREDICTIONS)
     METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     for name, value in metrics.items():
         print(f"{name}: {value}")

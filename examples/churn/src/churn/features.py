@@ -9,10 +9,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 CUSTOMER = "customerID"
 TARGET = "Churn"
 LEFT = "Yes"
+GENDER = "gender"
+"""Kept to compare men and women by; no feature."""
 
 NUMERIC = ("tenure", "MonthlyCharges", "TotalCharges")
 CATEGORICAL = (
-    "gender",
     "SeniorCitizen",
     "Partner",
     "Dependents",
@@ -37,7 +38,7 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def predictors(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns that the model may see: neither who it is nor what became of them."""
+    """The columns that the model may see: neither who it is, nor their gender, nor what became of them."""
     return rows[[*CATEGORICAL, *NUMERIC]]
 
 
