@@ -8,9 +8,10 @@ import sys
 from typing import TypeVar
 
 from penstock.commands.project import Project, add_pipeline, add_selection, open_project
+from penstock.gates.power import hopeless
 from penstock.plan.model import Plan
 from penstock.record import replace
-from penstock.report import outline
+from penstock.report import attached, keep, outline
 from penstock.report.wording import why
 from penstock.results import Reason, StageState
 from penstock.runner.assess import Assessment, Walk, assess, drive, stage_result
@@ -113,6 +114,9 @@ def _table(project: Project, assessment: Assessment[T], selection: Selection, *,
     if plan.gates:
         lines.append("")
     lines.extend(f"  {line}" for line in outline.gate_lines(plan))
+    # what an earlier run measured tells which gates have too few rows to decide anything
+    notes = hopeless(plan.gates, attached.read(project.root / keep.RUNS / keep.LATEST))
+    lines.extend(f"  {note}" for note in notes)
     running = len([row for row in rows if row[1] == "runs"])
     maybe = len([row for row in rows if row[1] == "depends"])
     lines += ["", _conclusion(running, maybe), ""]

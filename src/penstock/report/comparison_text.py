@@ -9,7 +9,7 @@ from penstock.inert import one_line
 from penstock.record import Record, asdict
 from penstock.report import wording
 from penstock.report.comparison import Comparison, Parting
-from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of
+from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of, wrap
 from penstock.results import Change, RunReport
 
 DOCUMENT_VERSION = 1
@@ -179,11 +179,6 @@ def _short(value: str | None) -> str:
 
 
 def _wrapped(text: str, style: Style) -> Iterator[str]:
-    line = ""
-    for word in style.write(one_line(text)).split():
-        if line and columns_of(f"{line} {word}") > style.width:
-            yield style.fit_line(line, style.width)
-            line = f"  {word}"
-        else:
-            line = f"{line} {word}" if line else word
-    yield style.fit_line(line, style.width)
+    first, *rest = wrap(style.write(one_line(text)), style.width - 2) or [""]
+    yield first
+    yield from (f"  {line}" for line in rest)

@@ -10,7 +10,7 @@ from typing import TextIO
 from penstock.inert import one_line
 from penstock.report import wording
 from penstock.report.plain import PlainObserver
-from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of, style_of
+from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of, style_of, wrap
 from penstock.results import (
     GateResult,
     PublicationState,
@@ -143,34 +143,16 @@ def _gate(gate: GateResult, style: Style, verdicts: int, names: int) -> Iterator
     if columns_of(f"{what} {proof}") <= style.width - indent:
         yield (f"{start}{what} " + style.paint(proof, DIM)).rstrip()
     else:
-        lines = _wrap(what, style.width - indent)
+        lines = wrap(what, style.width - indent)
         yield start + lines[0]
         for line in lines[1:]:
             yield " " * indent + line
-        for line in _wrap(proof, style.width - indent):
+        for line in wrap(proof, style.width - indent):
             yield " " * indent + style.paint(line, DIM)
     if gate.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         for text in gate.details[:TAIL_LINES]:
-            for line in _wrap(style.write(one_line(text)), style.width - indent):
+            for line in wrap(style.write(one_line(text)), style.width - indent):
                 yield " " * indent + line
-
-
-def _wrap(text: str, columns: int) -> list[str]:
-    """Lines of whole words; a word that fits no line, such as a path, is broken where the line ends."""
-    columns = max(columns, 20)
-    lines = [""]
-    for word in text.split():
-        joined = f"{lines[-1]} {word}".lstrip()
-        if columns_of(joined) <= columns or not lines[-1]:
-            lines[-1] = joined
-        else:
-            lines.append(word)
-        while columns_of(lines[-1]) > columns:
-            cut = columns
-            while columns_of(lines[-1][:cut]) > columns:
-                cut -= 1
-            lines[-1:] = [lines[-1][:cut], lines[-1][cut:]]
-    return lines if lines[0] else []
 
 
 def _places(report: RunReport, place: str, style: Style) -> Iterator[str]:
@@ -184,7 +166,7 @@ def _places(report: RunReport, place: str, style: Style) -> Iterator[str]:
         if columns_of(f"{where}  {facts}") <= style.width - indent:
             yield f"{head}{where}  {style.paint(facts, DIM)}".rstrip()
             continue
-        lines = _wrap(f"{where} {facts}", style.width - indent)
+        lines = wrap(f"{where} {facts}", style.width - indent)
         yield ("\n" + " " * indent).join((head + lines[0], *lines[1:]))
     mark = style.paint(style.write("✓"), GREEN)
     yield f"  {mark} {'report':<{kinds}}  {style.write(place)}"
@@ -220,13 +202,13 @@ def _failure(stage: StageResult, place: str, style: Style, *, explained: bool) -
 
 def _warnings(report: RunReport, style: Style) -> Iterator[str]:
     for text in report.warnings:
-        lines = _wrap(style.write(one_line(text)), style.width - 11)
+        lines = wrap(style.write(one_line(text)), style.width - 11)
         yield ("\n" + " " * 11).join(("  " + style.paint("warning", YELLOW) + "  " + lines[0], *lines[1:]))
 
 
 def _last_line(report: RunReport, style: Style) -> Iterator[str]:
     head = wording.headline(report)
     rest = style.write(f": {wording.outcome(report)} · {wording.duration(report.wall_s)}")
-    lines = _wrap(head + rest, style.width)
+    lines = wrap(head + rest, style.width)
     yield style.paint(head, _HEADLINES.get(head, GREEN), BOLD) + lines[0].removeprefix(head)
     yield from lines[1:]

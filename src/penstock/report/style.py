@@ -102,3 +102,21 @@ def columns_of(text: str) -> int:
         0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
         for each in text
     )
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Lines of whole words; a word that fits no line, such as a path, is broken where the line ends."""
+    columns = max(columns, 20)
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".lstrip()
+        if columns_of(joined) <= columns or not lines[-1]:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+        while columns_of(lines[-1]) > columns:
+            cut = columns
+            while columns_of(lines[-1][:cut]) > columns:
+                cut -= 1
+            lines[-1:] = [lines[-1][:cut], lines[-1][cut:]]
+    return lines if lines[0] else []
