@@ -23,6 +23,7 @@ from .statistic import Counts, Moments, Statistic, Weighted
 
 MANY_ROWS = 1 << 20
 _BLOCK_CELLS = 1 << 21
+_MANY_CELLS = 2000
 _STRETCH = 512
 _WIDTH = 64
 _LIMIT = 1 << 16
@@ -87,47 +88,49 @@ def _counted(statistics: Sequence[Counts], resamples: int, seed: str) -> list[Re
     """Draws whole tables: n rows over the cells that have any."""
     if not statistics:
         return []
-    tables = {id(each.cells): each for each in statistics}
     joint = np.zeros(statistics[0].units, dtype=np.int64)
-    for each in tables.values():  # rows that agree in all tables are one cell
+    for each in {id(each.cells): each for each in statistics}.values():  # alike in all tables: one cell
         _, joint = np.unique(joint * each.size + each.cells, return_inverse=True)
-    first = np.unique(joint, return_index=True)[1]
-    many = np.bincount(joint)
-    cells = {key: each.cells[first] for key, each in tables.items()}
-    sizes = {key: each.size for key, each in tables.items()}
+    _, first, many = np.unique(joint, return_index=True, return_counts=True)
+    cells = {id(each.cells): (each.cells[first], each.size) for each in statistics}
     rng = _generator(seed, 0)
     draws: list[list[Floats]] = [[] for _ in statistics]
-    step = max(1, _BLOCK_CELLS // max(len(many), *sizes.values()))
-    shares = many / many.sum()
+    step = max(1, _BLOCK_CELLS // max(len(many), *(size for _, size in cells.values())))
     for start in range(0, resamples, step):
-        drawn = rng.multinomial(int(many.sum()), shares, size=min(step, resamples - start))
-        spread = {key: _spread(drawn, cells[key], sizes[key]) for key in cells}
+        drawn = rng.multinomial(len(joint), many / len(joint), size=min(step, resamples - start))
+        spread = {key: _spread(drawn, *table) for key, table in cells.items()}
         for each, values in zip(statistics, draws, strict=True):
             values.append(each.function(spread[id(each.cells)]))
-    times = np.asarray(many, dtype=np.float64)
-    left = {id(each): _without(each, times, cells[id(each.cells)]) for each in statistics}
+    times = np.asarray(many, dtype=np.float64) if len(many) <= _MANY_CELLS else None
     return [
-        Resampled(each.value, np.concatenate(values), left[id(each)], times)
+        Resampled(each.value, np.concatenate(values), _without(each, joint, first), times)
         for each, values in zip(statistics, draws, strict=True)
     ]
 
 
 def _spread(drawn: NDArray[Any], cells: NDArray[Any], size: int) -> Floats:
     """Counts of joint cells as counts of one table's cells."""
+    order = np.argsort(cells, kind="stable")
+    there, starts = np.unique(cells[order], return_index=True)
     counts = np.zeros((len(drawn), size))
-    for place, cell in enumerate(cells.tolist()):
-        counts[:, cell] += drawn[:, place]
+    counts[:, there] = np.add.reduceat(drawn[:, order], starts, axis=1)
     return counts
 
 
-def _without(statistic: Counts, many: Floats, cells: NDArray[Any]) -> Floats:
-    """The statistic without one row of each joint cell."""
-    whole = np.bincount(cells, weights=many, minlength=statistic.size).astype(np.float64)
-    step = max(1, _BLOCK_CELLS // statistic.size)
+def _without(statistic: Counts, joint: NDArray[Any], first: NDArray[Any]) -> Floats:
+    """The statistic without one row of each joint cell, or without groups of rows where cells are many."""
+    whole = np.bincount(statistic.cells, minlength=statistic.size)
     values = []
+    if len(first) > _MANY_CELLS:
+        for rows in np.array_split(_generator("groups").permutation(len(joint)), Weighted.groups):
+            less = whole - np.bincount(statistic.cells[rows], minlength=statistic.size)
+            values.append(statistic.function(less[None, :].astype(np.float64)))
+        return np.concatenate(values)
+    cells = statistic.cells[first]
+    step = max(1, _BLOCK_CELLS // statistic.size)
     for start in range(0, len(cells), step):
         part = cells[start : start + step]
-        counts = np.repeat(whole[None, :], len(part), axis=0)
+        counts = np.repeat(whole[None, :].astype(np.float64), len(part), axis=0)
         counts[np.arange(len(part)), part] -= 1
         values.append(statistic.function(counts))
     return np.concatenate(values)

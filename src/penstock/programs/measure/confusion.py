@@ -1,8 +1,8 @@
 """Metrics that are functions of the confusion matrix.
 
-Each function takes the margins of (draws, classes x classes) counts, truth by prediction, and gives NaN where
-it has no value. Where scikit-learn counts a class that is never predicted as 0, so do the averages here; a
-single precision that would be 0/0 has no value.
+Each function takes the margins of many drawn matrices and gives NaN where it has no value. Where scikit-learn
+counts a class that is never predicted as 0, so do the averages here; a single precision that would be 0/0 has no
+value.
 """
 
 from __future__ import annotations
@@ -27,11 +27,49 @@ class Margins(NamedTuple):
     rows: Floats
 
 
-def _margins(counts: Floats) -> Margins:
-    size = math.isqrt(counts.shape[1])
-    table = counts.reshape(len(counts), size, size)
-    right = np.ascontiguousarray(np.diagonal(table, axis1=1, axis2=2))
-    return Margins(right, table.sum(axis=2), table.sum(axis=1), counts.sum(axis=1))
+class Confusion(NamedTuple):
+    """The cells of a confusion matrix that any row is in.
+
+    Attributes:
+        cells: Of each row, the place of its cell in the two others.
+        truth: The true class of each cell.
+        prediction: The predicted one.
+    """
+
+    cells: NDArray[Any]
+    truth: NDArray[Any]
+    prediction: NDArray[Any]
+    classes: int
+
+    def margins(self, counts: Floats) -> Margins:
+        """From (draws, cells)."""
+        right = self.truth == self.prediction
+        return Margins(
+            self._by_class(counts[:, right], self.truth[right]),
+            self._by_class(counts, self.truth),
+            self._by_class(counts, self.prediction),
+            counts.sum(axis=1),
+        )
+
+    def _by_class(self, counts: Floats, classes: NDArray[Any]) -> Floats:
+        sums = np.zeros((len(counts), self.classes))
+        if classes.size:
+            order = np.argsort(classes, kind="stable")
+            there, starts = np.unique(classes[order], return_index=True)
+            sums[:, there] = np.add.reduceat(counts[:, order], starts, axis=1)
+        return sums
+
+
+def confusion(sample: Sample) -> Confusion:
+    """That of a sample; the same object for all its metrics, which share resamples by it."""
+    found = sample.kept.get("confusion")
+    if not isinstance(found, Confusion):
+        classes = max(len(sample.classes), 2)
+        used, cells = np.unique(
+            sample.truth.astype(np.int64) * classes + sample.predicted, return_inverse=True
+        )
+        found = sample.kept["confusion"] = Confusion(cells, used // classes, used % classes, classes)
+    return found
 
 
 def _divided(above: Floats, below: Floats, otherwise: float = math.nan) -> Floats:
@@ -97,15 +135,6 @@ def weighted(values: Floats, margins: Margins) -> Floats:
 # From samples to statistics
 
 
-def _codes(sample: Sample) -> tuple[NDArray[Any], int]:
-    size = max(len(sample.classes), 2)
-    codes = sample.__dict__.get("confusion")  # once for all metrics of a sample, which share resamples by it
-    if codes is None:
-        codes = sample.truth.astype(np.int64) * size + sample.predicted
-        sample.__dict__["confusion"] = codes
-    return codes, size
-
-
 def counts(
     function: Callable[[Margins], Floats], *, needs: str | None = None
 ) -> Callable[[Sample], Statistic]:
@@ -116,15 +145,15 @@ def counts(
     """
 
     def build(sample: Sample) -> Statistic:
-        codes, size = _codes(sample)
-        truly = np.bincount(sample.truth, minlength=size)
-        rarest = min((int(many), place) for place, many in enumerate(truly.tolist()) if many)
+        table = confusion(sample)
+        truly = np.bincount(sample.truth, minlength=table.classes)
+        rarest = int(np.argmin(np.where(truly > 0, truly, sample.rows + 1)))
         found = Counts(
-            codes,
-            size * size,
-            lambda table: function(_margins(table)),
+            table.cells,
+            len(table.truth),
+            lambda drawn: function(table.margins(drawn)),
             sample.rows,
-            (rarest[0], sample.name(rarest[1])),
+            (int(truly[rarest]), sample.name(rarest)),
         )
         if math.isnan(found.value):
             raise UnmeasurableError(needs or "it has no value on these rows")

@@ -138,9 +138,11 @@ def _evaluation_set(table: Table, columns: Mapping[str, str], ids: Sequence[str]
 
 
 def _refuse_empty(table: Table, part: str, column: Column) -> None:
-    row = column.first(lambda text: not text.strip())
+    row = column.first(lambda text: text.strip().casefold() in ("", "nan"))
     if row is not None:
-        raise UnusableError(f"{table.where(row)}: the {part} is empty; every row needs one")
+        text = column.values[column.codes[row]]
+        what = "empty" if not text.strip() else "NaN, which is nothing"
+        raise UnusableError(f"{table.where(row)}: the {part} is {what}; every row needs one")
 
 
 def _finite(table: Table, part: str, column: Column) -> Floats:

@@ -39,6 +39,7 @@ class Sample:
         improbable: Why the scores are no probabilities, if they are none.
         table: Where the rows are from; functions of the user's get more of it.
         numbers: Which of its rows each row is.
+        kept: What was computed for one metric and serves others.
     """
 
     task: str
@@ -52,6 +53,7 @@ class Sample:
     improbable: str | None = None
     table: Table | None = None
     numbers: Rows = field(default_factory=lambda: np.empty(0, np.intp))
+    kept: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def rows(self) -> int:
@@ -72,6 +74,7 @@ class Sample:
             probabilities=some(self.probabilities),
             query=some(self.query),
             numbers=self.numbers[rows],
+            kept={},
         )
 
     # What metrics ask for: each raises UnmeasurableError where it is not there.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..common.program import UnusableError
-from ..common.tables import Column, Table, number
+from ..common.tables import Column, Table, number, shown
 from .sample import BINARY, MULTICLASS, RANKING, REGRESSION
 
 MOST_NUMERIC_CLASSES = 20
 TWO = 2
+MISSING = "na n/a nan -nan null none missing ? - inf -inf infinity".split()
 
 
 def inferred(
@@ -26,6 +27,7 @@ def inferred(
         UnusableError: It cannot be told.
     """
     values = {*truth.values, *(prediction.values if prediction else ())}
+    _refuse_mixture(table, truth, prediction)
     classes = BINARY if len(values) <= TWO else MULTICLASS
     if probable and not (prediction is None and len(set(truth.values)) > TWO):
         return classes, "there are columns of class probabilities"
@@ -39,6 +41,21 @@ def inferred(
     if prediction is None:
         return _by_score(table, truth, scored=scored, queried=queried)
     return _by_numbers(table, truth, values)
+
+
+def _refuse_mixture(table: Table, truth: Column, prediction: Column | None) -> None:
+    """A measurement with a hole in it must not pass for a class."""
+    for part, column in (("truth", truth), ("prediction", prediction)):
+        others = [value for value in column.values if not np.isfinite(number(value))] if column else []
+        numbers = len(column.values) - len(others) if column else 0
+        holes = [value for value in others if value.strip().casefold() in MISSING]
+        if column and others and (numbers > MOST_NUMERIC_CLASSES or (numbers and holes)):
+            wrong = holes[0] if holes else others[0]
+            row = column.first(lambda value, wrong=wrong: value == wrong) or 0  # type: ignore[misc]
+            raise UnusableError(
+                f"{table.where(row)}: {part} {shown(wrong)} is no number, but {numbers} others are; correct it,"
+                " or say what `task` this is"
+            )
 
 
 def _by_score(table: Table, truth: Column, *, scored: bool, queried: bool) -> tuple[str, str]:
