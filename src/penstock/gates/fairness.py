@@ -39,12 +39,14 @@ class Compared(Record):
             that are too small may lack.
         standard_error: Of the value, on the logarithmic scale if the number is; if known.
         small: Why the groups are too small to be judged, if they are.
+        pair: Whether it compares two groups.
     """
 
     label: str
     case: Case | None
     standard_error: float | None = None
     small: str = ""
+    pair: bool = False
 
 
 class _Group(Record):
@@ -233,6 +235,7 @@ class _Column(Record):
             case=case(number, bounds),
             standard_error=found.maybe(error, lambda key: found.number(key, minimum=0)),
             small=small,
+            pair=True,
         )
 
     def _number(
