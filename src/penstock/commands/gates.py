@@ -28,8 +28,7 @@ from penstock.runner.selection import select
 def add(parser: argparse.ArgumentParser) -> None:
     """What to say of the gates, and from which measures."""
     parser.epilog = (
-        "The spread is that of the last run's measures, or of the baseline's where nothing has run. `surely`"
-        " means in 80 % of cases."
+        "The spread is that of the last run's measures, or of the baseline's where nothing has run yet."
     )
     add_pipeline(parser)
     parser.add_argument("what", choices=("power",), metavar="power", help="how many rows they have and need")
