@@ -1,8 +1,8 @@
 """Metrics that are functions of the confusion matrix.
 
 Each function takes the margins of many drawn matrices and gives NaN where it has no value. Where scikit-learn
-counts a class that is never predicted as 0, so do the averages here; a single precision that would be 0/0 has no
-value.
+counts a class that is never predicted as 0, so do the averages here; a single precision that would be 0/0 has
+no value.
 """
 
 from __future__ import annotations

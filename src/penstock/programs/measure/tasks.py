@@ -10,7 +10,7 @@ from .sample import BINARY, MULTICLASS, RANKING, REGRESSION
 
 MOST_NUMERIC_CLASSES = 20
 TWO = 2
-MISSING = "na n/a nan -nan null none missing ? - inf -inf infinity".split()
+MISSING = ("na", "n/a", "nan", "-nan", "null", "none", "missing", "?", "-", "inf", "-inf", "infinity")
 
 
 def inferred(
@@ -53,8 +53,8 @@ def _refuse_mixture(table: Table, truth: Column, prediction: Column | None) -> N
             wrong = holes[0] if holes else others[0]
             row = column.first(lambda value, wrong=wrong: value == wrong) or 0  # type: ignore[misc]
             raise UnusableError(
-                f"{table.where(row)}: {part} {shown(wrong)} is no number, but {numbers} others are; correct it,"
-                " or say what `task` this is"
+                f"{table.where(row)}: {part} {shown(wrong)} is no number, but {numbers} others are;"
+                " correct it, or say what `task` this is"
             )
 
 
@@ -75,9 +75,9 @@ def _by_score(table: Table, truth: Column, *, scored: bool, queried: bool) -> tu
 
 
 def _by_numbers(table: Table, truth: Column, values: set[str]) -> tuple[str, str]:
-    if len(values) <= TWO:
-        return BINARY, "truth and prediction have two values"
     numbers = [number(value) for value in values]
+    if len(set(numbers)) <= TWO:
+        return BINARY, "truth and prediction have two values"
     if len(set(truth.values)) <= TWO and all(0 <= each <= 1 for each in numbers):
         raise UnusableError(
             f"{table.path}:1: the truth has two values, and the predictions are fractions; call that column"
