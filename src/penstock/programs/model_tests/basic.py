@@ -100,7 +100,7 @@ def _known(case: Case) -> set[str]:
 
 
 def collapse(case: Case, options: Options) -> Result:
-    """No class (or number) is the answer for more than a share of the rows.
+    """No class (or number) is the answer for more than a share of the rows, let alone for all of them.
 
     Args:
         case: The model's answers.
@@ -113,6 +113,8 @@ def collapse(case: Case, options: Options) -> Result:
     values, counts = np.unique(texts, return_counts=True)
     top = int(np.argmax(counts))
     verdict, bounds = share_verdict(int(counts[top]), len(texts), most, case.confidence)
+    if len(values) == 1 and len(texts) > 1 and most < 1:
+        verdict = FAIL  # too few rows to decide a share are enough to see this
     told = of_rows(int(counts[top]), len(texts), bounds, case.confidence)
     sentence = (
         f"the most frequent prediction, {values[top]}, is that of {told}; at most {percent(most)} may have it"

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ..common.outputs import Outputs, Subject
 from ..common.program import UnusableError
-from ..measure import metrics, paired
-from ..measure.bootstrap import resample
+from ..measure import measures, metrics, paired
 from ..measure.intervals import Bounds
 from ..measure.metrics import Metric
 from ..measure.sample import BINARY, MULTICLASS, RANKING, REGRESSION, Sample, UnmeasurableError
@@ -105,24 +104,14 @@ def _of_classes(truth: NDArray[np.object_], outputs: Outputs, subject: Subject) 
 
 def bounds(found: Statistic, confidence: float | None) -> Bounds:
     """An interval of a metric, by a formula where there is one, else from resamples."""
-    if confidence is None:
-        return _NO_BOUNDS
-    closed = found.closed(confidence)
-    return closed or resample([found], found.draws or RESAMPLES, _SEED)[0].bounds(confidence)
+    return measures.bounds([(found, confidence)], RESAMPLES, _SEED)[0]
 
 
 def changes(before: Statistic, after: Sequence[Statistic], confidence: float | None) -> list[Bounds]:
     """Intervals of `after - before`, paired by row."""
     if confidence is None:
         return [_NO_BOUNDS] * len(after)
-    closed = [paired.closed(each, before, confidence) for each in after]
-    found = [each for each in closed if each is not None]
-    if len(found) == len(after):
-        return found
-    first, *others = resample([before, *after], before.draws or RESAMPLES, _SEED)
-    return [
-        paired.resampled(each, drawn, first, confidence) for each, drawn in zip(after, others, strict=True)
-    ]
+    return paired.bounds([(each, before, confidence) for each in after], RESAMPLES, _SEED)
 
 
 def sign(metric: Metric) -> int:

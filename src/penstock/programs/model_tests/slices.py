@@ -42,7 +42,7 @@ def worst_slice(case: Case, options: Options) -> Result:
 
     All groups must keep the bound, so each one's own interval must lie within it (an intersection-union test
     needs no correction). For a failure one group suffices, so the level is divided by their number
-    (Bonferroni). A group of fewer than `min_rows` is inconclusive.
+    (Bonferroni). A group of fewer than `min_rows`, or without an interval, is inconclusive.
 
     Args:
         case: The model's answers.
@@ -111,7 +111,8 @@ def _verdict(
 ) -> str:
     verdicts = set()
     for group in groups:
-        if group.measured is None or group.rows < least:
+        unbounded = confidence is not None and group.bounds is None
+        if group.measured is None or group.rows < least or unbounded:
             verdicts.add(INCONCLUSIVE)
             continue
         verdict = within(group.measured.value, group.bounds, low, high)
