@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from .schema_file import TEXTS, Column, Drift, Schema, numeric
-from .summaries import SHOWN_VALUES, Summaries, Summary, bin_edges
+from .summaries import SHOWN_VALUES, Summaries, Summary, bin_edges, inner_quantiles
 
 FEW_NUMBERS = 10
 """A column with no more different numbers is compared as classes."""
@@ -129,8 +129,7 @@ def quantile_counts(here: np.ndarray, there: np.ndarray, bins: int) -> np.ndarra
     Returns:
         Counts of shape (2, bins): here, there.
     """
-    known = there[~np.isnan(there)]
-    inner = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
+    inner = inner_quantiles(there[~np.isnan(there)], bins)
     rows = []
     for values in (here, there):
         present = values[~np.isnan(values)]

@@ -93,8 +93,10 @@ def parse(text: str, columns: Sequence[Column]) -> Part:
             warnings.simplefilter("ignore")  # of an odd escape in a text, on standard error
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        what = str(error.msg).removesuffix(". Perhaps you forgot a comma?").lower()
-        raise RuleError(f"position {min(error.offset or len(text) + 1, len(text) + 1)}: no rule: {what}") from None
+        what = str(error.msg).split(". ")[0].lower()
+        raise RuleError(
+            f"position {min(error.offset or len(text) + 1, len(text) + 1)}: no rule: {what}"
+        ) from None
     except (ValueError, RecursionError, MemoryError):
         raise RuleError("no rule: nested too deeply, or with a number too long") from None
     part = _Reader(text.strip(), columns).part(tree.body)

@@ -250,6 +250,12 @@ def bin_edges(values: np.ndarray, bins: int = BINS) -> np.ndarray:
     return np.unique(np.concatenate([[low], low * (1 - shares[1:-1]) + high * shares[1:-1], [high]]))
 
 
+def inner_quantiles(values: np.ndarray, parts: int) -> np.ndarray:
+    """Values below or at which lie 1, 2, … of so many equal parts of the values; none of them twice."""
+    places = -(-np.arange(1, parts) * len(values) // parts) - 1
+    return np.unique(np.sort(values)[np.maximum(places, 0)])
+
+
 def _described(summary: Summary) -> dict[str, Any]:
     column = summary.column
     bounds: list[Any] = [None, None]

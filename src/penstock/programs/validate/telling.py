@@ -16,7 +16,7 @@ import numpy as np
 
 from .findings import Finding
 from .schema_file import TEXTS, Schema
-from .summaries import Summaries, group_of
+from .summaries import Summaries, group_of, inner_quantiles
 
 RANGES = 50
 FEW_CLASSES = 10
@@ -84,8 +84,7 @@ def _groups(found: Summaries, name: str) -> np.ndarray:
     known = ~np.isnan(values)
     groups = np.zeros(len(values), np.int64)
     if known.any():
-        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, RANGES + 1)[1:-1], method="lower"))
-        groups[known] = 1 + np.searchsorted(edges, values[known])
+        groups[known] = 1 + np.searchsorted(inner_quantiles(values[known], RANGES), values[known])
     return groups
 
 

@@ -19,7 +19,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> object:
 
     def run(data: str | bytes, schema: str | None, name: str = "t.csv", **others: str | bytes) -> str:
         files = Runs(tmp_path)
-        splits = {
+        splits: dict[str, Path] = {
             each: files.file(f"{each}.csv", others[each]) for each in ("train", "test") if each in others
         }
         code = start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from validation_runs import Runs, failures, said
 
 from penstock.programs.validate import csv_files, sampling, table_checks
 from penstock.programs.validate.repeats import Hashes, hashes
 from penstock.programs.validate.sampling import Sample
 from penstock.programs.validate.summaries import ExactSum, bin_edges
+from validation_runs import Runs, failures, said
 
 AB = "columns: [{name: a, type: %s}, {name: b, type: integer}]\n"
 
@@ -171,9 +172,14 @@ def test_nothing_is_left_on_disk_when_reading_fails(
     (tmp_path / "spill").mkdir()
     monkeypatch.setattr(csv_files, "CHUNK_BYTES", 1 << 14)
     monkeypatch.setattr(table_checks, "LIMIT", 1)
-    made = []
+    made: list[Path | None] = []
     spill = Hashes._spill
-    monkeypatch.setattr(Hashes, "_spill", lambda self: (spill(self), made.append(self.folder)))
+
+    def noted(store: Hashes) -> None:
+        spill(store)
+        made.append(store.folder)
+
+    monkeypatch.setattr(Hashes, "_spill", noted)
     data = "a,b\n" + "".join(f"{number},1\n" for number in range(20_000)) + "1\n"
     assert refused(data, AB % "integer, unique: true").startswith("t.csv:20002: 1 values")  # type: ignore[operator]
     assert made
@@ -256,8 +262,9 @@ def sample(total: int, size: int, *, limit: int) -> np.ndarray:
     chosen = Sample(1)
     chosen.size = limit
     for begin in range(0, total, size):
-        rows = min(size, total - begin)
-        chosen.add(begin, rows, lambda places, begin=begin: {"x": (places + begin).astype(float)})
+        count = min(size, total - begin)
+        numbers = np.arange(begin, begin + count, dtype=float)
+        chosen.add(begin, count, functools.partial(lambda held, places: {"x": held[places]}, numbers))
     return chosen.values("x")
 
 

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from validation_runs import Runs, failures
 
 from penstock.programs.common.program import UnusableError
 from penstock.programs.validate import csv_files
@@ -25,6 +24,7 @@ from penstock.programs.validate.csv_files import CsvFile
 from penstock.programs.validate.kinds import KINDS, read
 from penstock.programs.validate.opening import likely_delimiter
 from penstock.programs.validate.parquet_files import ParquetFile
+from validation_runs import Runs, failures
 
 Refused = Callable[..., str]
 PIECES = ["a", "1", ",", ",", "\n", "\n", "\r\n", "\r", '"', '"', '""', " ", "é", "\ufeff", "\u2028"]
@@ -50,8 +50,7 @@ def in_chunks(text: str, size: int) -> list[list[str]] | None:
             table = CsvFile(str(path), ",")
             batches = list(table.batches())
         except UnusableError as error:
-            assert str(error).startswith(f"{path}:")
-            return None
+            return None if str(error).startswith(f"{path}:") else [[str(error)]]
         found = [
             list(row)
             for batch in batches
@@ -192,11 +191,11 @@ def test_values_of_a_parquet_file_are_judged_by_their_text(tmp_path: Path) -> No
         text=pa.array(["007", "", None]),
         coded=pa.array(["x", "y", None]).dictionary_encode(),
         day=pa.array([date(2024, 1, 2), None, None]),
-        instant=pa.array([datetime(2024, 1, 2, 3, 4, 5, 600), None, None]),
+        instant=pa.array([datetime.fromisoformat("2024-01-02T03:04:05.000600"), None, None]),
         exact=pa.array([Decimal("1.50"), None, None]),
         nested=pa.array([[1, 2], None, []]),
     )
-    found = {name: [] for name in table.names}
+    found: dict[str, list[str | None]] = {name: [] for name in table.names}
     for batch in table.batches():
         for name, column in zip(table.names, batch.columns, strict=True):
             found[name] += column.to_pylist()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from validation_runs import Runs, failures, said
 
 from penstock.programs.validate.rules import RuleError, parse
 from penstock.programs.validate.schema_file import Column
+from validation_runs import Runs, failures, said
 
 SCHEMA = """\
 columns:
@@ -28,7 +28,7 @@ n,x,t,f,d,two words
 0,,,,,
 10,1e3,été,TRUE,2024-02-29,-7.5
 """
-COLUMNS = [Column(name=name, type=kind) for name, kind in (
+COLUMNS = [Column.model_validate({"name": name, "type": kind}) for name, kind in (
     ("n", "integer"), ("x", "number"), ("t", "string"), ("f", "boolean"), ("d", "date"), ("two words", "number"))]  # fmt: skip
 
 
