@@ -35,6 +35,7 @@ class Number(Record):
         proportion: Whether it is a share of rows, so that the spread at any bound is known.
         logarithmic: Whether its spread is even on a logarithmic scale: a ratio.
         exact: Whether it has no interval because it needs none: a size, an age.
+        unsure: Why it has no interval although one is wanted: too few rows.
     """
 
     label: str
@@ -48,6 +49,12 @@ class Number(Record):
     proportion: bool = False
     logarithmic: bool = False
     exact: bool = False
+    unsure: str = ""
+
+    @property
+    def is_point(self) -> bool:
+        """Whether nothing is known of its uncertainty, though there is some, and nothing was to be."""
+        return self.interval is None and not self.exact and not self.unsure
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -126,8 +133,10 @@ def case(number: Number, bounds: Bounds) -> Case:
     """A number as its interval lies to its bounds.
 
     All of it within is `pass`, all of it beyond one of them is `fail`; else it is `inconclusive`. A point
-    estimate is an interval without width.
+    estimate is an interval without width; a number whose interval could not be had decides nothing.
     """
+    if number.unsure:
+        return Case(number=number, bounds=bounds, verdict=Verdict.INCONCLUSIVE, because=number.unsure)
     low, high = number.ends
     minimum, maximum = bounds.minimum, bounds.maximum
     verdict = Verdict.INCONCLUSIVE
@@ -183,7 +192,7 @@ def single(
     Args:
         sentence: Instead of the usual one.
     """
-    points = () if judged.number.interval or judged.number.exact else (POINT,)
+    points = (POINT,) if judged.number.is_point else ()
     sentence = sentence or judged.words
     return result(spec, judged.verdict, sentence, exhibits, details=(*points, *details), **_facts(judged))
 
@@ -214,7 +223,8 @@ def several(
         verdict = worst.verdict
         count = sum(each.verdict is verdict for each in cases)
         sentence = f"{_HEADS[verdict].format(count, len(cases))}: {worst.words}"
-    points = () if any(each.number.interval or each.number.exact for each in cases) else (POINT,)
+    points = [f"{cut(each.number.label)}: {POINT}" for each in cases if each.number.is_point]
+    points = [POINT] if len(points) == len(cases) else points
     left_open = tuple(Judged(label=label, verdict=Verdict.INCONCLUSIVE) for label in unknown)
     return result(
         spec,

@@ -104,8 +104,8 @@ def decided(compared: Sequence[Compared], confidence: float | None) -> list[Case
         failing = list(holm([_p_value(judged, each, z) for judged, each in tested], (1 - confidence) / 2))
     surely, found = iter(failing), []
     for judged, each in known:
-        because = each.small
-        if not because and not next(surely) and judged.verdict is Verdict.FAIL:
+        because = each.small or judged.because
+        if not each.small and not next(surely) and judged.verdict is Verdict.FAIL:
             because = f"it is beyond its bound alone, but not after correction for {len(tested)} comparisons"
         found.append(replace(judged, verdict=Verdict.INCONCLUSIVE, because=because) if because else judged)
     return found
@@ -126,6 +126,8 @@ def _p_value(judged: Case, compared: Compared, z: float) -> float:
 
     It is so made that an interval beyond its bound alone is significant at the interval's own level.
     """
+    if judged.because:
+        return 1.0
     number, bounds = judged.number, judged.bounds
     low, high = number.ends
     scale = _logarithm if number.logarithmic else float
@@ -189,10 +191,8 @@ class _Column(Record):
         label, small = f"{self.label} {group.name}", self._small(group)
         if group.measure is None:
             return self._without(label, small, self.entry, "groups", group.problem)
-        if self.confidence is not None and group.interval is None:
-            return self._without(label, small, self.entry, "groups", group.problem)
-        number = self._number(label, group.measure, group.interval, group.rows)
-        return Compared(label=label, case=case(number, bounds), small=small)
+        number = self._number(label, group.measure, group.interval, group)
+        return self._compared(self.entry, number, bounds, problem=group.problem, small=small)
 
     def _difference(self, pair: Section, one: _Group, other: _Group, most: float) -> Compared:
         label, small = f"{self.label} {one.name} - {other.name}", self._small(one, other)
@@ -206,8 +206,9 @@ class _Column(Record):
         if value < 0:  # so that the reader always sees by how much the better one is better
             label = f"{self.label} {other.name} - {one.name}"
             value, interval = -value, interval and (-interval[1], -interval[0])
-        number = self._number(label, value, interval, one.rows + other.rows)
-        return self._pair(found, number, Bounds(minimum=-most, maximum=most), "standard_error", small)
+        number = self._number(label, value, interval, one, other)
+        bounds = Bounds(minimum=-most, maximum=most)
+        return self._compared(found, number, bounds, problem=problem, small=small, error="standard_error")
 
     def _ratio(self, pair: Section, one: _Group, other: _Group, least: float) -> Compared:
         label, small = f"{self.label} {one.name} / {other.name}", self._small(one, other)
@@ -223,37 +224,44 @@ class _Column(Record):
         if value > 1 and (interval is None or interval[0] > 0):  # so that the usual bound is the lower one
             label = f"{self.label} {other.name} / {one.name}"
             value, interval = 1 / value, interval and (1 / interval[1], 1 / interval[0])
-        number = self._number(label, value, interval, one.rows + other.rows, logarithmic=True)
-        most = 1 / least if least else None
-        return self._pair(found, number, Bounds(minimum=least, maximum=most), "log_standard_error", small)
+        number = replace(self._number(label, value, interval, one, other), logarithmic=True)
+        bounds = Bounds(minimum=least, maximum=1 / least if least else None)
+        return self._compared(found, number, bounds, problem=problem, small=small, error="log_standard_error")
 
-    def _pair(self, found: Section, number: Number, bounds: Bounds, error: str, small: str) -> Compared:
+    def _compared(
+        self,
+        at: Section,
+        number: Number,
+        bounds: Bounds,
+        *,
+        problem: str | None,
+        small: str,
+        error: str | None = None,
+    ) -> Compared:
+        """A number with its bounds; `error` is the key of its standard error, if it is that of a pair."""
         if self.confidence is not None and number.interval is None and not small:
-            raise found.error("interval", "is null, so nothing is known of the value's uncertainty")
+            if problem is None:
+                raise at.error(
+                    "interval", f"of {cut(number.label)} is null, and the document does not say why"
+                )
+            number = replace(number, unsure=problem)
         return Compared(
             label=number.label,
             case=case(number, bounds),
-            standard_error=found.maybe(error, lambda key: found.number(key, minimum=0)),
+            standard_error=at.maybe(error, lambda key: at.number(key, minimum=0)) if error else None,
             small=small,
-            pair=True,
+            pair=error is not None,
         )
 
     def _number(
-        self,
-        label: str,
-        value: float,
-        interval: tuple[float, float] | None,
-        rows: int,
-        *,
-        logarithmic: bool = False,
+        self, label: str, value: float, interval: tuple[float, float] | None, *groups: _Group
     ) -> Number:
         return Number(
             label=label,
             value=value,
             interval=None if self.confidence is None else interval,
             confidence=self.confidence,
-            rows=rows,
-            logarithmic=logarithmic,
+            rows=sum(each.rows for each in groups),
         )
 
     def _without(self, label: str, small: str, at: Section, key: str, problem: str | None) -> Compared:

@@ -121,13 +121,14 @@ def measure(document: Section, wanted: Wanted) -> Measure:
         raise entry.error("hits", f"is {hits:,} of {rows:,} rows, which is not the value {value:g}")
     if proportion and not 0 <= value <= 1:
         raise entry.error("value", f"is {value:g}, and no share of rows")
-    interval, method = _interval(entry, value, wanted.confidence, problem)
+    interval, method, unsure = _interval(entry, value, wanted.confidence, problem)
     number = Number(
         label=wanted.label,
         value=value,
         interval=interval,
         confidence=wanted.confidence,
         method=method,
+        unsure=unsure,
         rows=rows,
         proportion=proportion,
     )
@@ -190,13 +191,14 @@ def change(entry: Section, label: str, after: str, before: str, confidence: floa
     now, then = entry.number(after), entry.number(before)
     if differ(value, now - then):
         raise entry.error("change", f"is {value:g}, but {now:g} - {then:g} is {now - then:g}")
-    interval, method = _interval(entry, value, confidence, problem)
+    interval, method, unsure = _interval(entry, value, confidence, problem)
     return Number(
         label=label,
         value=value,
         interval=interval,
         confidence=confidence,
         method=method,
+        unsure=unsure,
         rows=entry.count("rows", minimum=1),
     )
 
@@ -294,19 +296,19 @@ def _share(entry: Section, key: str) -> float:
 
 def _interval(
     entry: Section, value: float, confidence: float | None, problem: str | None
-) -> tuple[tuple[float, float] | None, str | None]:
-    """The interval and how it was computed, if one is wanted."""
+) -> tuple[tuple[float, float] | None, str | None, str]:
+    """The interval and how it was computed, or why there is none although one is wanted."""
     method = entry.maybe("method", entry.text)
     interval = interval_of(entry, value, method=method)
     if interval is not None and problem is not None:
         raise entry.error("problem", f"says that there is no interval, but there is one: {problem}")
     if confidence is None:
-        return None, None
-    if interval is None:
-        raise entry.error("interval", f"is null: {problem or _SILENT}")
-    if method is None:
+        return None, None, ""
+    if interval is not None and method is None:
         raise entry.error("method", "is null although there is an interval")
-    return interval, method
+    if interval is None and problem is None:
+        raise entry.error("interval", f"is null, and {_SILENT}")
+    return interval, method, problem or ""
 
 
 def _check_baseline(document: Section, name: str) -> None:

@@ -10,9 +10,10 @@ from penstock.gates.document import DocumentError, Section, check_kind, document
 from penstock.gates.measures import interval_of
 from penstock.plan.model import GateSpec
 from penstock.record import replace
-from penstock.results import GateResult, Verdict
+from penstock.results import GateResult
 
 _MB = 1_000_000
+_OTHER_MACHINE = "the baseline was measured on another machine; measure it again on this one"
 _PERCENTILES = ("p50", "p95", "p99")
 _COMPARED = ("p50", "p95")
 """Whose ratio is judged where the gate bounds no percentile: p99 of a few hundred calls is too vague."""
@@ -31,11 +32,14 @@ def judge(spec: GateSpec, exhibits: Exhibits) -> GateResult:
         return _size(spec, exhibits)
     benchmark = evidence(spec, exhibits, "benchmark")
     check_model(benchmark)
-    cases = list(_memory(spec, benchmark) if spec.gate == "memory" else _latency(spec, benchmark))
-    if not cases:
+    cases, unknown = list(_memory(spec, benchmark)), dict[str, str]()
+    if spec.gate == "latency":
+        ratios, unknown = _ratios(spec, benchmark)
+        cases = [*_timed(spec, benchmark), *ratios]
+    if not cases and not unknown:
         raise DocumentError(f"{benchmark.path}: the gate gives no bound, so nothing is judged")
-    machine = benchmark.section("machine")
-    return several(spec, exhibits, cases, details=(f"measured on {_words(machine)}",))
+    details = (f"measured on {_words(benchmark.section('machine'))}",)
+    return several(spec, exhibits, cases, unknown=unknown, details=details)
 
 
 def check_model(read: Section) -> Section:
@@ -55,31 +59,36 @@ def _words(machine: Section) -> str:
     return f"{cut(processor)}, {machine.count('cores', minimum=1)} cores"
 
 
-def _latency(spec: GateSpec, benchmark: Section) -> Iterator[Case]:
-    batch = int(number_option(spec, "batch") or 1)
+def _asked(spec: GateSpec) -> dict[str, float]:
+    """The percentiles that the gate bounds, in milliseconds."""
     bounds = {each: number_option(spec, f"{each}_ms") for each in _PERCENTILES}
-    asked = [each for each, most in bounds.items() if most is not None]
-    if asked:
-        entry = _batch(benchmark, "latency", batch)
-        calls = entry.count("calls", minimum=1)
-        for name in asked:
-            label = f"{name} latency (batches of {batch:,})"
-            number = _number(spec, benchmark, entry.section(f"{name}_ms"), label, calls)
-            yield case(replace(number, symbol="ms"), Bounds(maximum=bounds[name]))
+    return {each: most for each, most in bounds.items() if most is not None}
+
+
+def _timed(spec: GateSpec, benchmark: Section) -> Iterator[Case]:
+    for name, most in _asked(spec).items():
+        entry, batch = _batch(spec, benchmark, "latency")
+        number = _number(
+            spec,
+            benchmark,
+            entry.section(f"{name}_ms"),
+            f"{name} latency ({batch})",
+            entry.count("calls", minimum=1),
+        )
+        yield case(replace(number, symbol="ms"), Bounds(maximum=most))
     cold = number_option(spec, "cold_start_s")
     if cold is not None:
         entry = benchmark.section("cold_start_s")
         starts = entry.count("starts", minimum=1)
         number = _number(spec, benchmark, entry, "cold start", starts)
         yield case(replace(number, unit="starts", symbol="s"), Bounds(maximum=cold))
+
+
+def _ratios(spec: GateSpec, benchmark: Section) -> tuple[list[Case], dict[str, str]]:
+    """The ratios to the baseline, or why they are unknown."""
     most = number_option(spec, "max_ratio")
-    if most is not None:
-        yield from _ratios(spec, benchmark, batch, tuple(asked) or _COMPARED, most)
-
-
-def _ratios(
-    spec: GateSpec, benchmark: Section, batch: int, names: tuple[str, ...], most: float
-) -> Iterator[Case]:
+    if most is None:
+        return [], {}
     baseline = benchmark.maybe("baseline", benchmark.section)
     if baseline is None:
         raise benchmark.error("baseline", "is null: the stage compared with no earlier benchmark")
@@ -88,23 +97,30 @@ def _ratios(
     identities = [each.section("machine").digest("identity") for each in (benchmark, baseline)]
     if same != (identities[0] == identities[1]):
         raise baseline.error("same_machine", "contradicts the identities of the two machines")
-    entry = _batch(baseline, "ratios", batch)
-    calls = _batch(benchmark, "latency", batch).count("calls", minimum=1)
-    for name in names:
-        label = f"{name} latency to the baseline's (batches of {batch:,})"
-        number = replace(_number(spec, benchmark, entry.section(name), label, calls), logarithmic=True)
-        judged = case(number, Bounds(maximum=most))
-        if not same:
-            because = "the baseline was measured on another machine; measure it again on this one"
-            judged = replace(judged, verdict=Verdict.INCONCLUSIVE, because=because)
-        yield judged
+    current, batch = _batch(spec, benchmark, "latency")
+    names = tuple(_asked(spec)) or _COMPARED
+    labels = {name: f"{name} latency to the baseline's ({batch})" for name in names}
+    if not same:
+        return [], dict.fromkeys(labels.values(), _OTHER_MACHINE)
+    entry, calls = _batch(spec, baseline, "ratios")[0], current.count("calls", minimum=1)
+    cases = []
+    for name, label in labels.items():
+        if isinstance(entry.raw(name), dict):
+            number = _number(spec, benchmark, entry.section(name), label, calls)
+        else:
+            number = Number(label=label, value=entry.number(name, minimum=0), rows=calls, unit="calls")
+        cases.append(case(replace(number, logarithmic=True), Bounds(maximum=most)))
+    return cases, {}
 
 
-def _batch(section: Section, key: str, batch: int) -> Section:
+def _batch(spec: GateSpec, section: Section, key: str) -> tuple[Section, str]:
+    """The entry of the gate's batch size, and how that is called."""
+    batch = int(number_option(spec, "batch") or 1)
+    words = f"batches of {batch:,}"
     found = [each for each in section.sections(key) if each.count("batch", minimum=1) == batch]
     if len(found) != 1:
-        raise section.error(key, f"has {len(found) or 'no'} entries for batches of {batch:,}")
-    return found[0]
+        raise section.error(key, f"has {len(found) or 'no'} entries for {words}")
+    return found[0], words
 
 
 def _number(spec: GateSpec, benchmark: Section, entry: Section, label: str, calls: int) -> Number:
@@ -112,16 +128,19 @@ def _number(spec: GateSpec, benchmark: Section, entry: Section, label: str, call
     confidence = benchmark.maybe("confidence", benchmark.number)
     value = entry.number("value", minimum=0)
     interval = interval_of(entry, value, method="percentile")
-    point = confidence is None or spec.options.get("confidence", confidence) is None
-    if interval is None and not point:
-        raise entry.error("interval", f"is null, although {calls:,} calls were timed")
+    problem = entry.maybe("problem", entry.text) if "problem" in entry.values else None
+    if confidence is None or spec.options.get("confidence", confidence) is None:
+        return Number(label=label, value=value, rows=calls, unit="calls")
+    if (interval is None) != (problem is not None):
+        raise entry.error("interval", "and the problem of having one are both there, or both missing")
     return Number(
         label=label,
         value=value,
-        interval=None if point else interval,
-        confidence=None if point else confidence,
+        interval=interval,
+        confidence=confidence,
         rows=calls,
         unit="calls",
+        unsure=problem or "",
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from penstock.gates.base import Exhibits, evidence, exhibit, text_option
-from penstock.gates.document import Section, document
+from penstock.gates.base import Exhibits, evidence, text_option
+from penstock.gates.document import Section
 from penstock.plan.model import GateSpec
 
 KIND, VERSION = "validation", 2
@@ -15,10 +15,6 @@ def validation_of(spec: GateSpec, exhibits: Exhibits) -> Section:
     Raises:
         DocumentError: It is none, or its head is not whole.
     """
-    found = exhibit(spec, exhibits)
-    before = document(found.content, found.path)
-    if before.values.get("version") == 1 and "kind" not in before.values:
-        return before  # until the program writes version 2
     own = evidence(spec, exhibits, KIND, VERSION)
     data = own.section("data")
     data.text("path")

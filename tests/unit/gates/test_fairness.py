@@ -133,6 +133,16 @@ def test_a_group_without_a_number_is_open_if_it_is_small_and_fails_if_not() -> N
     assert "a share of 0 has no ratio" in never.sentence
 
 
+def test_a_pair_whose_interval_could_not_be_had_leaves_it_open() -> None:
+    entry = by_groups(UNFAIR)
+    entry["pairs"][0]["ratio"]["interval"] = None
+    entry["pairs"][0]["problem"] = "b may be 0, so that the ratio has no upper bound"
+    result = judged(entry, min_ratio=0.8)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "decides nothing (2,000 rows): b may be 0" in result.sentence
+    assert judged(entry, min_ratio=0.8, max_difference=0.1).verdict is Verdict.FAIL
+
+
 def test_only_small_groups_decide_nothing() -> None:
     result = judged(by_groups({"a": (0, 0), "b": (0, 0)}), max_difference=0.1)
     assert result.verdict is Verdict.INCONCLUSIVE

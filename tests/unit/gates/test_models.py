@@ -67,6 +67,7 @@ def test_another_machine_decides_nothing_about_the_ratio() -> None:
     document = benchmark()
     document["baseline"] |= {"same_machine": False}
     document["baseline"]["machine"] |= {"identity": OTHER_DIGEST}
+    document["baseline"]["ratios"] = None
     result = decide("latency", document, max_ratio=2.0)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "another machine; measure it again on this one" in result.sentence
@@ -93,6 +94,31 @@ def test_another_machine_decides_nothing_about_the_ratio() -> None:
 )
 def test_what_was_not_timed_fails(document: Document, options: dict[str, Any]) -> None:
     assert decide("latency", document, **options).verdict is Verdict.FAIL
+
+
+def test_too_few_calls_for_an_interval_decide_nothing() -> None:
+    few = {"value": 3.0, "interval": None, "problem": "200 calls are too few for an interval; it takes 368"}
+    document = benchmark(latency=[timed(1, 2.0) | {"p99_ms": few}])
+    result = decide("latency", document, p50_ms=9, p99_ms=9)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.sentence == (
+        "1 of 2 leave it open: p99 latency (batches of 1) 3 ms decides nothing (200 calls): 200 calls are too few "
+        "for an interval; it takes 368"
+    )
+    assert decide("latency", document, p99_ms=9, confidence=None).verdict is Verdict.PASS
+    both = {"value": 3.0, "interval": [2.0, 4.0], "problem": "too few"}
+    document = benchmark(latency=[timed(1, 2.0) | {"p99_ms": both}])
+    assert decide("latency", document, p99_ms=9).verdict is Verdict.FAIL
+
+
+def test_a_ratio_without_an_interval_is_a_point_and_says_so() -> None:
+    document = benchmark()
+    document["baseline"]["ratios"] = [{"batch": 1, "p50": 1.05, "p95": 1.2, "p99": None}]
+    result = decide("latency", document, max_ratio=1.1, p50_ms=9)
+    assert result.verdict is Verdict.PASS
+    assert "p50 latency to the baseline's (batches of 1): point estimate, no interval" in result.details
+    assert decide("latency", document, max_ratio=1.1).verdict is Verdict.FAIL
+    assert decide("latency", document, max_ratio=1.1, p99_ms=9).verdict is Verdict.FAIL
 
 
 def test_without_confidence_a_latency_is_a_point() -> None:

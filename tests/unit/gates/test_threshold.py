@@ -224,9 +224,19 @@ def test_a_number_that_could_not_be_had_fails_with_the_reason() -> None:
     result = asked(entry, min=0.5)
     assert result.verdict is Verdict.FAIL
     assert "measures[0].value is null: no row has a truth" in result.sentence
-    entry = share("accuracy", 90, 100, interval=None, problem="too few rows for an interval")
-    assert "interval is null: too few rows for an interval" in asked(entry, min=0.5).sentence
+
+
+@pytest.mark.parametrize("minimum", [0.5, 0.95])
+def test_a_number_whose_interval_could_not_be_had_decides_nothing(minimum: float) -> None:
+    entry = share("accuracy", 90, 100, interval=None, method=None, problem="too few rows for an interval")
+    result = asked(entry, min=minimum)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.sentence == "accuracy 0.9 decides nothing (100 rows): too few rows for an interval"
+    assert (result.value, result.interval, result.details) == (0.9, None, ())
     assert asked(entry, min=0.5, confidence=None).verdict is Verdict.PASS
+    unexplained = asked(share("accuracy", 90, 100, interval=None), min=0.5)
+    assert unexplained.verdict is Verdict.FAIL
+    assert "interval is null, and the document does not say why" in unexplained.sentence
 
 
 @pytest.mark.parametrize(
