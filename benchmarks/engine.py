@@ -114,7 +114,8 @@ def _repository(folder: Path, name: str) -> Path:
         shutil.copytree(ROOT / "benchmarks" / name, module, ignore=ignored)
     ignored = shutil.ignore_patterns(".penstock", "build", "dist", "__pycache__")
     shutil.copytree(ROOT / CHURN, repository / CHURN, ignore=ignored)
-    shutil.copytree(ROOT / "pipelines", repository / "pipelines")
+    (repository / "pipelines").mkdir()
+    shutil.copy(ROOT / "benchmarks" / "engine.yaml", repository / "pipelines" / "default.yaml")
     (repository / "README.md").write_text("# A repository\n")
     for argv in (["init", "-q"], ["add", "-A"]):
         subprocess.run(["git", *argv], cwd=repository, check=True)

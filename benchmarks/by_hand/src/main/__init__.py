@@ -1,6 +1,6 @@
 """The pipeline of examples/churn as somebody who knows Dagger well would write it: the benchmark's peer.
 
-The same images, lock files, commands and inputs as the plan of `pipelines/default.yaml` comes to; verdicts
+The same images, lock files, commands and inputs as the plan of `benchmarks/engine.yaml` comes to; verdicts
 by a few comparisons. What the stages of that plan run and read is in `plan.json`, which `engine.py` writes.
 """
 
