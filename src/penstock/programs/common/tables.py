@@ -253,8 +253,10 @@ def _read_csv(path: str, wanted: Callable[[str], bool], delimiter: str) -> Table
             lines.extend(chunk_lines)
             for name, place in places.items():
                 index = known[name]
-                coded = [index.setdefault(text, len(index)) for text in columns[place]]
-                codes[name].append(np.array(coded, dtype=np.int32))
+                for text in dict.fromkeys(columns[place]):
+                    index.setdefault(text, len(index))
+                coded = map(index.__getitem__, columns[place])
+                codes[name].append(np.fromiter(coded, dtype=np.int32, count=len(chunk_lines)))
         digest = file.digest()
     empty = [np.empty(0, np.int32)]
     read = {name: Column(np.concatenate(codes[name] or empty), list(known[name])) for name in places}

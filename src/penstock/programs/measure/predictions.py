@@ -21,6 +21,8 @@ PREFIXES = ("score_", "probability_")
 DEFAULTS = {"id": "id", "truth": "truth", "prediction": "prediction", "score": "score", "query": "query"}
 SUM_TOLERANCE = 0.01
 
+_NOTHING = frozenset(("", "nan", "NaN", "NAN", "Nan"))
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -138,10 +140,10 @@ def _evaluation_set(table: Table, columns: Mapping[str, str], ids: Sequence[str]
 
 
 def _refuse_empty(table: Table, part: str, column: Column) -> None:
-    row = column.first(lambda text: text.strip().casefold() in ("", "nan"))
+    row = column.first(lambda text: text in _NOTHING or text.isspace())
     if row is not None:
         text = column.values[column.codes[row]]
-        what = "empty" if not text.strip() else "NaN, which is nothing"
+        what = "NaN, which is nothing" if text.strip() else "empty"
         raise UnusableError(f"{table.where(row)}: the {part} is {what}; every row needs one")
 
 

@@ -14,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 from penstock.programs.measure import bootstrap, distributions, intervals, probabilistic
 from penstock.programs.measure.sample import Floats, Sample
 from penstock.programs.measure.statistic import Counts, Mean, Median, Moments, Proportion
+from penstock.programs.measure.weights import draw_weights
 
 many = settings(max_examples=50, deadline=None)
 confidences = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 0.999])
@@ -255,7 +256,7 @@ def test_left_out_rows_are_those_of_a_jackknife() -> None:
 @pytest.mark.parametrize("units", [1, 2, 7, 100, 5000])
 def test_weights_are_those_of_rows_drawn_one_by_one(units: int) -> None:
     """Each column adds up to the rows; counts of one row are binomial; two rows are correlated by -1/(n - 1)."""
-    weights = bootstrap.draw_weights(np.random.Generator(np.random.SFC64(1)), units, 2000)
+    weights = draw_weights(np.random.Generator(np.random.SFC64(1)), units, 2000)
     assert weights.dtype == np.uint8
     assert (weights.sum(axis=0, dtype=int) == units).all()
     counts = np.bincount(weights.ravel(), minlength=4)[:4] / weights.size
@@ -312,7 +313,7 @@ def test_a_median_is_bounded_by_the_values_that_scipy_says(rows: int) -> None:
 
 def test_a_median_of_weighted_rows_is_that_of_the_rows_repeated() -> None:
     values = np.random.default_rng(1).normal(size=30).round(1)
-    weights = bootstrap.draw_weights(np.random.Generator(np.random.SFC64(1)), 30, 50)
+    weights = draw_weights(np.random.Generator(np.random.SFC64(1)), 30, 50)
     expected = [np.median(np.repeat(values, column)) for column in weights.T]
     assert Median(values).weighted(weights) == pytest.approx(expected)
 
