@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NoReturn, TypeVar, cast
 
 from penstock.record import Record
@@ -19,8 +20,11 @@ class DocumentError(ValueError):
     """A file that a gate reads is not what it must be; the message says how."""
 
 
+@lru_cache(maxsize=4)
 def parse(content: bytes, path: str) -> object:
     """A JSON document without duplicate keys, NaN or infinities.
+
+    Many gates read the same few documents, so the last ones are kept; nobody changes what is in them.
 
     Raises:
         DocumentError: It is not one.

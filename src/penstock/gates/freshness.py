@@ -21,7 +21,7 @@ def judge(spec: GateSpec, exhibits: Exhibits, clock: Callable[[], float] = time.
     """Pass if the newest value is no older than the limit.
 
     Args:
-        spec: With the options `data` and `max_age_s`.
+        spec: With the options `data` and `max_age`, in seconds.
         exhibits: The validation, which names the newest value.
         clock: Seconds since 1970.
     """
@@ -34,7 +34,7 @@ def _judge(spec: GateSpec, exhibits: Exhibits, now: float) -> GateResult:
     if newest is None:
         raise document.error("newest", "is null: the schema file names no column whose newest value counts")
     column, text = newest.text("column"), newest.text("value")
-    limit = needed_option(spec, "max_age" if "max_age" in spec.options else "max_age_s")
+    limit = needed_option(spec, "max_age")
     age = now - _moment(newest, text)
     what = f"{name_of(spec)}: the newest {cut(column)}, {text},"
     if age < -_AHEAD_S:

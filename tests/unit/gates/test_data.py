@@ -15,13 +15,13 @@ from penstock.results import GateResult, Verdict
 NOW = 1_795_262_400.0  # 2026-11-21T12:00:00Z
 
 
-def fresh(newest: object, max_age_s: float = 86_400.0) -> GateResult:
+def fresh(newest: object, max_age: float = 86_400.0) -> GateResult:
     content = json.dumps(validation(newest=newest)).encode()
     spec = GateSpec(
         gate="freshness",
         name="f",
         reads=(("v", "v.json"),),
-        options={"data": "churn", "max_age_s": max_age_s},
+        options={"data": "churn", "max_age": max_age},
     )
     return judge(spec, {"v.json": Exhibit("v.json", content, of_bytes(content))}, clock=lambda: NOW)
 

@@ -57,7 +57,7 @@ CASES: dict[str, tuple[str, Document, dict[str, Any]]] = {
     ),
     "drift": ("drift", validation(), {"data": "churn"}),
     "schema": ("schema", validation(), {"data": "churn"}),
-    "freshness": ("freshness", validation(), {"data": "churn", "max_age_s": 4e9}),
+    "freshness": ("freshness", validation(), {"data": "churn", "max_age": 4e9}),
     "latency": ("latency", benchmark(), {"p50_ms": 3, "p99_ms": 9, "cold_start_s": 2, "max_ratio": 1.1}),
     "memory": ("memory", benchmark(), {"load_mb": 200, "peak_mb": 200}),
     "model-size": ("model-size", benchmark(), {"max_mb": 3}),
