@@ -30,6 +30,10 @@ def test_a_prediction_is_written_with_no_more_digits_than_mean_something(
     assert len(first.split(",")[2].partition(".")[2]) <= evaluate.DIGITS
 
 
+def test_the_rmse_is_what_it_is_by_hand() -> None:
+    assert evaluate.rmse(pd.DataFrame({"prediction": [5.0, 6.0], "truth": [5, 8]})) == 1.414214
+
+
 @pytest.mark.parametrize(
     ("sugar", "word"), [(0.0, "dry"), (4.0, "dry"), (4.1, "medium dry"), (45.0, "medium"), (65.8, "sweet")]
 )

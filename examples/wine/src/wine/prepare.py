@@ -1,7 +1,7 @@
 """Takes out the wines that are in the table twice, and splits the rest.
 
-937 of the 4,898 rows repeat an earlier one in every column. If they stayed, more than one in four wines of the
-test set would also be in the training set, and a model that remembers them would look better than it is.
+937 of the 4,898 rows repeat an earlier one in every column. If they stayed, more than one in four wines of
+the test set would also be in the training set, and a model that remembers them would look better than it is.
 """
 
 import hashlib
