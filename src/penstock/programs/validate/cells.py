@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -14,7 +13,10 @@ from .kinds import KINDS, content
 from .schema_file import Column
 from .tables import Batch
 
-_WHITE = "".join(letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace())
+WHITE = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""What `str.isspace` takes for white space."""
 
 
 class Cells:
@@ -28,7 +30,7 @@ class Cells:
     def __init__(self, column: Column, texts: pa.StringArray) -> None:
         self.column = column
         self.texts = texts.fill_null("") if texts.null_count else texts
-        shown = pc.utf8_trim(self.texts, characters=_WHITE) if column.blank_as_null else self.texts
+        shown = pc.utf8_trim(self.texts, characters=WHITE) if column.blank_as_null else self.texts
         self.missing: np.ndarray = pc.binary_length(shown).to_numpy() == 0
 
     @cached_property

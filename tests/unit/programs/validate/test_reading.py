@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from datetime import date, datetime
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from penstock.programs.common.program import UnusableError
 from penstock.programs.validate import csv_files
+from penstock.programs.validate.cells import WHITE
 from penstock.programs.validate.column_checks import as_re2
 from penstock.programs.validate.csv_files import CsvFile
 from penstock.programs.validate.kinds import KINDS, read
@@ -116,6 +118,10 @@ def test_a_delimiter_beyond_ascii_is_read_too(runs: Runs) -> None:
         "a§b\n1§2\n", "columns: [{name: a, type: integer}, {name: b, type: integer}]\ndelimiter: '§'\n"
     )
     assert result["passed"]
+
+
+def test_white_space_is_what_python_takes_for_it() -> None:
+    assert set(WHITE) == {letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace()}
 
 
 # Types: one text at a time, and many at once
