@@ -24,6 +24,7 @@ NOT_IN_KEY = frozenset(
         "line",
         "timeout_s",
         "retries",
+        "exclusive",
         "cache",  # says whether a result may be used, not what it is
     }
 )

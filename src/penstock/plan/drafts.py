@@ -18,6 +18,7 @@ from penstock.plan.schema import PipelineFile
 from penstock.plan.schema_parts import EnvironmentFile
 from penstock.plan.schema_stages import (
     AnyStage,
+    BenchmarkModelStage,
     LintStage,
     PytestStage,
     RepeatStage,
@@ -108,6 +109,7 @@ class Drafting(Record, frozen=False):
             cache=stage.cache,
             timeout_s=stage.timeout,
             retries=stage.retries,
+            exclusive=stage.exclusive or isinstance(stage, BenchmarkModelStage),
             uses=None if isinstance(stage, RunStage) else stage.uses,
             line=self._line(name),
         )

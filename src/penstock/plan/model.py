@@ -103,6 +103,7 @@ class Stage(Record):
         cache: Whether an earlier result may stand for a run.
         timeout_s: Wall-clock limit of an attempt.
         retries: Further attempts after a failed one.
+        exclusive: Whether it runs while no other stage does.
         uses: The recipe that it was expanded from.
         line: Where the pipeline file declares it.
     """
@@ -122,6 +123,7 @@ class Stage(Record):
     cache: bool = True
     timeout_s: float | None = None
     retries: int = 0
+    exclusive: bool = False
     uses: str | None = None
     line: int = 0
 

@@ -87,6 +87,7 @@ class StagePatch(Record):
     accelerator: Accelerators | None = None
     timeout: Duration | None = None
     retries: Annotated[int, Field(ge=0, le=10)] | None = None
+    exclusive: StrictBool | None = None
     cache: StrictBool | None = None
 
 

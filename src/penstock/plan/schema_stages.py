@@ -44,6 +44,8 @@ class _Common(Record):
     """Limit of one attempt: seconds, or `30m`, `2h`, `1h30m`."""
     retries: Annotated[int, Field(ge=0, le=10)] = 0
     """Further attempts after a failed one."""
+    exclusive: StrictBool = False
+    """Whether it runs while no other stage does, as what measures times should; `benchmark-model` always."""
     cache: StrictBool = True
     """Whether an earlier result may stand for a run."""
 

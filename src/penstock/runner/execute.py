@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -49,6 +49,7 @@ class Execution(Record, Generic[T], frozen=False):
     _group: TaskGroup | None = None
     _failed: str | None = None
     _slots: anyio.CapacityLimiter | None = None
+    _alone: anyio.Lock = field(default_factory=anyio.Lock)
     _started: set[str] = field(default_factory=set)
     _began: dict[str, float] = field(default_factory=dict)
 
@@ -159,11 +160,25 @@ class Execution(Record, Generic[T], frozen=False):
     @asynccontextmanager
     async def _slot(self, standing: Standing[T]) -> AsyncIterator[None]:
         name = standing.stage.name
-        async with self._slots or nullcontext():
+        async with self._exclusive() if standing.stage.exclusive else self._slots or nullcontext():
             if name not in self._started:
                 self._started.add(name)
                 self._began[name] = time.monotonic()  # waiting for others is no part of its time
                 self.observer.stage_started(name, standing.reason.sentence)
+            yield
+
+    @asynccontextmanager
+    async def _exclusive(self) -> AsyncIterator[None]:
+        """All slots at once."""
+        slots = self._slots
+        if slots is None:  # pragma: no cover - `run` makes them
+            raise RuntimeError("no run is under way")
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._alone)  # two that take one by one would wait for each other
+            for _ in range(self.jobs):
+                borrower = object()
+                await slots.acquire_on_behalf_of(borrower)
+                held.callback(slots.release_on_behalf_of, borrower)
             yield
 
     def _timed(self, result: StageResult) -> StageResult:

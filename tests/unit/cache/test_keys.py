@@ -26,6 +26,7 @@ STAGE = Stage(
     accelerator=Accelerator(kind="cuda", image="pytorch", gpus=1),
     timeout_s=60.0,
     retries=1,
+    exclusive=False,
     uses="recipe",
     line=7,
 )
@@ -64,6 +65,7 @@ MUTATIONS: dict[str, object] = {
     "cache": False,
     "timeout_s": 61.0,
     "retries": 2,
+    "exclusive": True,
     "uses": None,
     "line": 8,
 }

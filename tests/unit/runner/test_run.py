@@ -81,6 +81,31 @@ def test_no_more_stages_run_at_a_time_than_there_are_jobs(world: World) -> None:
     assert set(states(world.run(plan(*alone), jobs=1)).values()) == {"ran"}
 
 
+def test_an_exclusive_stage_runs_while_no_other_does(world: World) -> None:
+    lock, shared = (
+        world.root / "lock",
+        [
+            stage(f"s{i}", f": {i}; for _ in 1 2 3; do test ! -e {world.root}/lock; sleep 0.02; done")
+            for i in range(6)
+        ],
+    )
+    timed = [
+        stage(f"t{i}", f": {i}; mkdir {lock}; sleep 0.1; rmdir {lock}", exclusive=True) for i in range(3)
+    ]
+    mixed = plan(*shared[:3], *timed, *shared[3:])
+    assert set(states(world.run(mixed, jobs=3)).values()) == {"ran"}
+
+
+def test_an_exclusive_stage_that_fails_gives_its_slots_back(world: World) -> None:
+    stages = (
+        stage("t", "exit 1", exclusive=True),
+        stage("s", "sleep 0.1"),
+        stage("u", "true", exclusive=True),
+    )
+    report = world.run(plan(*stages), jobs=2, keep_going=True)
+    assert states(report) == {"t": "failed", "s": "ran", "u": "ran"}
+
+
 def test_a_failure_ends_what_runs_beside_it(world: World) -> None:
     slow = stage("slow", "sleep 60")
     bad = stage("bad", "sleep 0.1; exit 2")
