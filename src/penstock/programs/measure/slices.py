@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.tables import Column, Table
+from ..common.tables import Column, Table, number
 
 MOST_GROUPS = 50
 MOST_NUMERIC_VALUES = 12
@@ -85,9 +86,9 @@ def _quarters(edges: list[str]) -> list[str]:
 
 
 def _by_value(column: Column) -> tuple[NDArray[Any], list[str]]:
-    numbers = Column(np.arange(len(column.values), dtype=np.int32), column.values).numbers()
-    keys = (numbers, np.array(column.values)) if np.isfinite(numbers).all() else (np.array(column.values),)
-    order = np.lexsort(keys[::-1])
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return place[column.codes], [column.values[index] for index in order.tolist()]
+    """Numbers by size, else as text; what is missing last."""
+    parsed = {value: number(value) for value in column.values if value.strip()}
+    numeric = all(map(math.isfinite, parsed.values()))
+    names = sorted(column.values, key=lambda v: (not v.strip(), parsed.get(v, 0.0) if numeric else 0.0, v))
+    place = {name: index for index, name in enumerate(names)}
+    return np.array([place[value] for value in column.values])[column.codes], names
