@@ -39,15 +39,11 @@ class Measure(Record):
 
     Attributes:
         number: With its interval and rows.
-        better: `higher`, `lower`, or absent where neither is.
         standard_error: Of the value, if known.
-        hits: For a proportion, how many of the rows count.
     """
 
     number: Number
-    better: str | None
     standard_error: float | None
-    hits: int | None
 
 
 class Comparison(Record):
@@ -121,6 +117,7 @@ def measure(document: Section, wanted: Wanted) -> Measure:
         raise entry.error("hits", f"is {hits:,} of {rows:,} rows, which is not the value {value:g}")
     if proportion and not 0 <= value <= 1:
         raise entry.error("value", f"is {value:g}, and no share of rows")
+    entry.maybe("better", lambda key: entry.choice(key, "higher", "lower"))
     interval, method, unsure = _interval(entry, value, wanted.confidence, problem)
     number = Number(
         label=wanted.label,
@@ -132,12 +129,8 @@ def measure(document: Section, wanted: Wanted) -> Measure:
         rows=rows,
         proportion=proportion,
     )
-    return Measure(
-        number=number,
-        better=entry.maybe("better", lambda key: entry.choice(key, "higher", "lower")),
-        standard_error=entry.maybe("standard_error", lambda key: entry.number(key, minimum=0)),
-        hits=hits,
-    )
+    error = entry.maybe("standard_error", lambda key: entry.number(key, minimum=0))
+    return Measure(number=number, standard_error=error)
 
 
 def comparison(document: Section, wanted: Wanted, baseline: str, *, unpaired: bool) -> Comparison:

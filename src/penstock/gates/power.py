@@ -14,7 +14,7 @@ from typing import Any
 
 from penstock.gates import fairness, measures
 from penstock.gates.base import CONFIDENCE, confidence_of, needed_option, number_option, text_option
-from penstock.gates.bounds import Bounds, Case, cut, quantile, writer
+from penstock.gates.bounds import Bounds, Case, Number, cut, quantile, writer
 from penstock.gates.clearing import Clearing, Spread
 from penstock.gates.document import DocumentError, Section, document
 from penstock.gates.threshold import CALIBRATION, wanted
@@ -23,6 +23,8 @@ from penstock.record import Record, replace
 
 POWER = 0.8
 _OFTEN = "in 4 of 5 cases"
+_ENDLESS = 700.0
+"""The logarithm of a ratio that is as good as endless, and still a float."""
 
 _NO_SAMPLE = {
     "schema": "it counts what is wrong",
@@ -138,7 +140,7 @@ def _against(spec: GateSpec, spread: Spread, bound: float, sign: int, difference
     kept = f"{'at least' if sign > 0 else 'at most'} {write(bound)}"
     if spread.share:
         best = 1.0 if sign > 0 else 0.0
-        least = test.least_rows(best)
+        least = test.least_rows(best) if (best - bound) * sign >= 0 else None
         if least is None or spread.rows < least:
             takes = f"it takes {least:,}" if least else "no number of rows is enough"
             text = f"with {spread.rows:,} rows not even {best:g} passes: {takes} to show {kept}"
@@ -196,21 +198,25 @@ def _change(spec: GateSpec, measured: Section, scale: float) -> tuple[Spread, st
     unpaired = spec.options.get("unpaired") is True
     try:
         found = measures.comparison(measured, number, baseline, unpaired=unpaired)
+        error = _error(found.standard_error, found.number)
     except DocumentError:
-        alone = _spread_of(measured, number, scale)
-        # one hit and one miss are added, so that a perfect baseline does not count as one without spread
-        likely = (alone.value * alone.rows + 1) / (alone.rows + 2)
-        deviation = math.sqrt(2) * alone.deviation_at(likely)
-        independent = replace(alone, value=0.0, deviation=deviation, share=False)
-        return independent, " (taken as independent; in pairs they show smaller changes)"
+        return _independent(measured, number, scale)
+    if error == 0:  # the baseline is the model itself, which says nothing of another one
+        return _independent(measured, number, scale)
     rows = found.number.rows or 1
-    error = found.standard_error
-    if error is None:
-        error = _error_of(found.number.ends, confidence_of(spec))
     gain = found.number.value if found.better == "higher" else -found.number.value
     deviation = error * math.sqrt(rows)
-    label = found.number.label
-    return Spread(label=label, value=gain, rows=_scaled(rows, scale), deviation=deviation), ""
+    spread = Spread(label=found.number.label, value=gain, rows=_scaled(rows, scale), deviation=deviation)
+    return spread, ""
+
+
+def _independent(measured: Section, number: measures.Wanted, scale: float) -> tuple[Spread, str]:
+    alone = _spread_of(measured, number, scale)
+    # one hit and one miss are added, so that a perfect baseline does not count as one without spread
+    likely = (alone.value * alone.rows + 1) / (alone.rows + 2)
+    deviation = math.sqrt(2) * alone.deviation_at(likely)
+    spread = replace(alone, value=0.0, deviation=deviation, share=False)
+    return spread, " (taken as independent; in pairs they show smaller changes)"
 
 
 # Fairness
@@ -249,55 +255,60 @@ def _alike(spec: GateSpec, spread: Spread, bounds: Bounds, *, ratio: bool) -> Po
     test = Clearing(spread=spread, bound=-room, z=_z(spec), reach=NormalDist().inv_cdf((1 + POWER) / 2))
     seen, needed = test.detectable(1) or 0.0, test.rows(0.0)
     out_of_reach = room < test.half_width
-    width = f"a factor of {math.exp(test.half_width):.3g}" if ratio else f"±{test.half_width:.2g}"
+    factor = math.exp(min(test.half_width, _ENDLESS))
+    width = f"a factor of {factor:.3g}" if ratio else f"±{test.half_width:.2g}"
     bound, own = (math.exp(-seen), math.exp(-room)) if ratio else (seen, room)
     rows = f", or with {own:.3g} and {_about(needed)} rows" if needed else ""
-    text = f"{spread.rows:,} rows show it to {width}" + (
-        ", which is more than its bound" if out_of_reach else ""
-    )
+    text = f"{spread.rows:,} rows show it to {width}"
+    if out_of_reach:
+        text += ", which is more than the bound leaves"
     text += f"; groups that are alike pass {_OFTEN} with a bound of {bound:.2g}{rows}"
     return _power(spec, test, text, detectable=seen, rows_needed=needed, hopeless=out_of_reach)
 
 
 def _spread_of_case(spec: GateSpec, judged: Case, error: float | None, scale: float) -> Spread:
-    """The spread of a number from its standard error, or from its interval; of a ratio, on its own scale."""
-    number = judged.number
-    if error is None:
-        low, high = number.ends
-        if number.logarithmic:
-            low, high = (math.log(each) if each > 0 else -math.inf for each in (low, high))
-        error = _error_of((low, high), confidence_of(spec))
-    rows = number.rows or 1
-    return Spread(
-        label=number.label,
-        value=number.value,
-        rows=_scaled(rows, scale),
-        deviation=error * math.sqrt(rows),
-    )
+    """The spread of a number; of a ratio, on its own scale."""
+    number, rows = judged.number, judged.number.rows or 1
+    deviation = _error(error, replace(number, confidence=confidence_of(spec))) * math.sqrt(rows)
+    return Spread(label=number.label, value=number.value, rows=_scaled(rows, scale), deviation=deviation)
 
 
 # Arithmetic
 
 
 def _spread_of(measured: Section, number: measures.Wanted, scale: float) -> Spread:
-    """A metric's spread from its standard error, or from its interval."""
     found = measures.measure(measured, replace(number, confidence=None))
-    rows, error = found.number.rows or 1, found.standard_error
+    value, rows = found.number.value, found.number.rows or 1
     if found.number.proportion:
-        error = math.sqrt(found.number.value * (1 - found.number.value) / rows)
-    if error is None:
-        error = _error_of(measures.measure(measured, number).number.ends, number.confidence)
+        error = math.sqrt(value * (1 - value) / rows)
+    else:
+        known = found.standard_error
+        error = _error(
+            known, found.number if known is not None else measures.measure(measured, number).number
+        )
     return Spread(
         label=number.label,
-        value=found.number.value,
+        value=value,
         rows=_scaled(rows, scale),
         deviation=error * math.sqrt(rows),
         share=found.number.proportion,
     )
 
 
-def _error_of(ends: tuple[float, float], confidence: float | None) -> float:
-    return (ends[1] - ends[0]) / 2 / quantile(confidence or CONFIDENCE)
+def _error(known: float | None, number: Number) -> float:
+    """A standard error; where it is not known, what the interval would have it be.
+
+    Raises:
+        DocumentError: There is no interval either, or it is endless.
+    """
+    if known is not None:
+        return known
+    low, high = number.ends
+    if number.logarithmic:
+        low, high = (math.log(each) if each > 0 else -math.inf for each in (low, high))
+    if number.interval is None or not math.isfinite(high - low):
+        raise DocumentError(f"nothing is known of how much {cut(number.label)} varies")
+    return (high - low) / 2 / quantile(number.confidence or CONFIDENCE)
 
 
 def _clearing(spec: GateSpec, spread: Spread, bound: float) -> Clearing:

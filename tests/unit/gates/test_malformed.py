@@ -25,6 +25,8 @@ from gate_samples import (
     share,
     validation,
 )
+from penstock.gates.power import survey
+from penstock.plan.model import GateSpec
 from penstock.results import GateResult, Verdict
 
 FAIR = {"a": (800, 1000), "b": (805, 1000)}
@@ -249,6 +251,21 @@ def test_no_damage_anywhere_breaks_a_gate(case: str) -> None:
             assert len(result.details) <= 10
             assert len(result.sentence) < 1000
             json.dumps([result.value, result.interval], allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case, (_, document, _) in CASES.items() if document["kind"] == "measures"]
+)
+def test_no_damage_breaks_what_is_said_of_a_gates_power(case: str) -> None:
+    kind, document, options = CASES[case]
+    spec = GateSpec(gate=kind, name=case, reads=(("measure", "m.json"),), options=options)
+    (whole,) = survey([spec], {"m.json": json.dumps(document).encode()})
+    assert whole.rows is not None
+    for path in places(document):
+        for change in (DROP, None, 0, -1, 1e300, 1e-300, 10**400, *WRONG_TYPES):
+            content = json.dumps(changed(document, path, change)).encode()
+            (found,) = survey([spec], {"m.json": content}, rows=100)
+            assert found.sentence
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -193,6 +193,29 @@ def test_a_bound_at_the_end_of_the_scale_is_out_of_reach_with_any_rows() -> None
     assert not power("threshold", ACCURACY, metric="accuracy", min=0.0).hopeless
 
 
+@pytest.mark.parametrize("bound", [{"min": 1.2}, {"max": -0.1}])
+def test_a_bound_beyond_the_scale_is_out_of_reach(bound: dict[str, Any]) -> None:
+    found = power("threshold", ACCURACY, metric="accuracy", **bound)
+    assert (found.hopeless, found.rows_needed) == (True, None)
+
+
+def test_a_baseline_that_is_the_model_itself_says_nothing_of_another_one() -> None:
+    document = measures(
+        share("accuracy", 340, 400), comparisons=(comparison(0.0, [0.0, 0.0], standard_error=0.0),)
+    )
+    found = power("no-regression", document, metric="accuracy", margin=0.02, baseline="champion")
+    assert found.hopeless
+    assert "taken as independent" in found.sentence
+
+
+def test_a_spread_that_is_not_known_is_said() -> None:
+    entry = score("rmse", 2.0, [1.8, 2.2], 400, standard_error=None) | {
+        "interval": None, "method": None, "problem": "too few rows",
+    }  # fmt: skip
+    found = power("threshold", measures(entry), metric="rmse", max=3)
+    assert found.sentence == "unknown: nothing is known of how much rmse varies"
+
+
 def test_small_groups_and_narrow_bounds_leave_fairness_out_of_reach() -> None:
     document = measures(fairness=(by_groups({"a": (80, 100), "b": (8, 10)}),))
     options: dict[str, Any] = {"metrics": ["recall"], "by": ["sex"], "max_difference": 0.9}
