@@ -19,11 +19,13 @@ class Column(Record, kw_only=False):
     Attributes:
         kind: `number`, `strip` for pictures, `name`, `code`, or empty for text.
         foot: Below the column, an axis say.
+        spoken: The title is read out and not shown: the column goes with the one before it.
     """
 
     title: str
     kind: str = ""
     foot: Content = ""
+    spoken: bool = False
 
 
 class Table(Record, kw_only=False):

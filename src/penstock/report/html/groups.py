@@ -52,7 +52,7 @@ def _slices(metric: str, measures: Sequence[Measure], whole: float | None) -> Ta
         Column("group", "name"),
         Column("value", "number"),
         Column("interval", "strip", strip.axis_row(scale)),
-        Column("", "number"),
+        Column("from, to", "number", spoken=True),
         Column("rests on"),
     )
     return table(f"{metric} by groups", columns, rows, most=_MOST_ROWS)
@@ -66,7 +66,7 @@ def _fairness(each: Fairness) -> Iterator[Block]:
             Column(each.column, "name"),
             Column(each.metric, "number"),
             Column("interval", "strip", strip.axis_row(scale)),
-            Column("", "number"),
+            Column("from, to", "number", spoken=True),
             Column("rests on"),
         )
         rows = [
@@ -97,7 +97,7 @@ def _pairs(each: Fairness) -> Table:
         Column("difference", "number"),
         Column("ratio", "number"),
         Column("ratio against 1", "strip", strip.axis_row(scale)),
-        Column(""),
+        Column("remark"),
     )
     rows = [
         (

@@ -123,7 +123,7 @@ def _robustness(found: Sequence[Robustness]) -> Table:
         Column("as it is", "number"),
         Column("perturbed", "number"),
         Column("change", "strip", strip.axis_row(scale)),
-        Column("", "number"),
+        Column("value and interval", "number", spoken=True),
     )
     return table("Robustness", columns, rows)
 
@@ -147,7 +147,7 @@ def _importance(importance: Importance) -> Iterator[Block]:
     columns = (
         Column("feature", "name"),
         Column("importance", "strip", strip.axis_row(scale)),
-        Column("", "number"),
+        Column("value and interval", "number", spoken=True),
         Column("share", "number"),
     )
     yield table("Feature importance", columns, rows, most=_MOST_FEATURES)
@@ -212,7 +212,7 @@ def _latency(found: Sequence[Latency]) -> Table:
         Column("percentile", "name"),
         Column("milliseconds", "strip", strip.axis_row(scale)),
         Column("ms", "number"),
-        Column("", "number"),
+        Column("from, to", "number", spoken=True),
         Column("rests on"),
     )
     return table("Latency by percentile and batch", columns, rows)

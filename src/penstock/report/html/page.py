@@ -54,7 +54,7 @@ def render(report: RunReport, documents: Mapping[str, bytes]) -> bytes:
 
 
 def _shown(section: View, paper: Paper, content: Any, number: int) -> Section:
-    """The section of a document; a verdict is not lost because a picture of foreign numbers cannot be drawn."""
+    """The section of a document; no verdict is lost because foreign numbers cannot be drawn."""
     try:
         return section(paper, content, number)
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:

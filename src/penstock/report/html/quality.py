@@ -54,7 +54,7 @@ def _metrics(document: Measures) -> Iterator[Block]:
         Column("metric", "name"),
         Column("value", "number"),
         Column("interval", "strip", strip.axis_row(scale) if scale else ""),
-        Column("", "number"),
+        Column("from, to", "number", spoken=True),
         Column("rests on"),
     )
     rows = [(_named(each), *_estimate(each.value, each.interval, scale), _basis(each)) for each in whole]
@@ -139,7 +139,7 @@ def _contrasts(name: str, contrasts: Sequence[Contrast]) -> Block:
         Column("before → now", "number"),
         Column("change", "number"),
         Column("against no change", "strip"),
-        Column("", "number"),
+        Column("from, to", "number", spoken=True),
         Column("says"),
     )
     rows = [

@@ -93,14 +93,14 @@ def _metrics(versus: Versus) -> Section:
         Column("A → B", "number"),
         Column("A above B", "strip"),
         Column("change", "number"),
-        Column("", "number"),
+        Column("from, to", "number", spoken=True),
         Column("interval of the change"),
     )
     return Section(
         id="metrics",
         title="Metrics",
-        lead="A change is paired where B was measured against A, row by row. Elsewhere its interval comes from"
-        " both standard errors, and is wider than need be if the rows are the same.",
+        lead="A change is paired where B was measured against A, row by row. Elsewhere its interval comes"
+        " from both standard errors, and is wider than need be if the rows are the same.",
         blocks=(table("Metrics of all rows", columns, rows),),
     )
 
