@@ -37,19 +37,20 @@ def compare_splits(paths: Mapping[str, str], schema: Schema | None, progress: Pr
     """Compare every split with every other, and with itself.
 
     Args:
-        paths: By name, in the order in which the pipeline names them: the first is what is learnt from.
+        paths: By name; what is learnt from is the one whose name holds `train`, else the first by name.
         schema: For the id, the columns to ignore, and the delimiter.
         progress: To be told how far it is.
 
     Raises:
         UnusableError: A split is no table, or they have no column in common.
     """
-    splits = Splits({name: _opened(path, schema) for name, path in paths.items()})
+    names = sorted(paths, key=lambda name: ("train" not in name.lower(), name))
+    splits = Splits({name: _opened(paths[name], schema) for name in names})
     settings = schema.leakage if schema else Leakage()
     shared = _shared_columns(splits, settings)
     key = schema.id if schema else None
-    by_row = {name: Hashes(LIMIT // (2 * len(paths))) for name in paths}
-    by_id = {name: Hashes(LIMIT // (2 * len(paths))) for name in paths}
+    by_row = {name: Hashes(LIMIT // (2 * len(names))) for name in names}
+    by_id = {name: Hashes(LIMIT // (2 * len(names))) for name in names}
     try:
         for name, table in splits.tables.items():
             known = key if key in table.names else None
@@ -62,7 +63,7 @@ def compare_splits(paths: Mapping[str, str], schema: Schema | None, progress: Pr
         for name, store in by_row.items():
             _note(splits, (name, name), "row", store.repeats(), None)
         for stores, way in ((by_row, "row"), (by_id, "id")):
-            for first, second in combinations(paths, 2):
+            for first, second in combinations(names, 2):
                 if stores[first].rows and stores[second].rows:
                     found = stores[second].found_in(stores[first])
                     _note(splits, (first, second), way, found, settings.max_share)

@@ -62,5 +62,5 @@ def read_through(table: Table, progress: Progress) -> Iterator[Batch]:
         yield batch
         share = batch.offset / max(table.size, 1)
         progress.say(
-            f"{table.path}: {batch.first + batch.rows:,} rows, {share:.0%} of {table.size / 1e6:,.0f} MB"
+            f"{table.path}: {batch.first + batch.rows:,} rows, {share:.0%} of {table.size / 1e6:,.1f} MB"
         )

@@ -71,7 +71,14 @@ def test_a_share_of_rows_may_be_in_both(runs: Runs) -> None:
 def test_three_splits_are_compared_two_by_two(runs: Runs) -> None:
     splits = {"train": table("a,1"), "validation": table("b,1"), "test": table("b,1")}
     result = runs(table("a,1"), IDS, splits=splits)
-    assert set(failures(result)) == {"no row of validation in test", "no id of validation in test"}
+    assert set(failures(result)) == {"no row of test in validation", "no id of test in validation"}
+
+
+def test_what_is_learnt_from_comes_first_whatever_its_place(runs: Runs) -> None:
+    splits = {"a test": table("a,1", "b,1", "c,1"), "my Train": table("a,1")}
+    result = runs(table("a,1"), IDS, splits=splits)
+    assert said(result, "no row of my Train in a test") == ["the same row as in row 1 of my Train"]
+    assert result["leakage"]["overlaps"][2]["share"] == pytest.approx(1 / 3)
 
 
 def test_splits_of_other_columns_are_compared_by_what_they_share(runs: Runs) -> None:
