@@ -86,9 +86,13 @@ def survey(
 
 
 def hopeless(gates: Iterable[GateSpec], documents: Mapping[str, bytes]) -> tuple[str, ...]:
-    """A note for each gate that is out of reach with the rows that there are, for `penstock plan`."""
-    found = survey(gates, documents)
-    return tuple(f"gate {each.name!r} is out of reach: {each.sentence}" for each in found if each.hopeless)
+    """A note for each gate that cannot pass with the rows that there are, for `penstock plan`."""
+    words = {"no-regression": "can hardly pass"}  # only a model that happens to look better does
+    return tuple(
+        f"gate {each.name!r} {words.get(each.gate, 'cannot pass')}: {each.sentence}"
+        for each in survey(gates, documents)
+        if each.hopeless
+    )
 
 
 def _survey(
