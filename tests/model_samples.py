@@ -167,6 +167,13 @@ def regressor(table: pd.DataFrame) -> Pipeline:
     return Pipeline([("encode", encode), ("fit", LinearRegression())]).fit(table[FEATURES], table["amount"])
 
 
+class Canary:
+    """Unpickled, it creates a file called canary."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("canary"),)
+
+
 class Workspace:
     """A stage's workspace: data, a model, and a program that is asked about them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +15,23 @@ _QUANTILES = ("p50", "p95", "p99")
 _LIMIT_BYTES = 64 << 20
 
 
-def compared(
-    path: str, machine: Mapping[str, Any], latency: Sequence[Mapping[str, Any]], data: str
-) -> tuple[dict[str, Any], list[str]]:
-    """What the document says of a baseline, and the warnings that go with it.
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier benchmark's document."""
 
-    Args:
-        path: Of the earlier document.
-        machine: This one.
-        latency: As in the document.
-        data: Digest of the rows that were used now.
+    path: str
+    digest: str
+    document: Mapping[str, Any]
+
+
+def read(path: str) -> Earlier:
+    """The document at a path.
 
     Raises:
-        UnusableError: It is no benchmark's document.
+        UnusableError: It is no benchmark's.
         OSError: It cannot be read.
     """
     content = Path(path).read_bytes()
-    then = _document(path, content)
-    other = then["machine"]
-    same = other.get("identity") == machine["identity"]
-    found = {
-        "path": path,
-        "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
-        "same_machine": same,
-        "machine": other,
-        "ratios": _ratios(then["latency"], latency) if same else None,
-    }
-    warnings = []
-    if not same:
-        differing = [key for key in machine if key != "identity" and machine[key] != other.get(key)]
-        named = "; ".join(f"{key}: {other.get(key)} then, {machine[key]} now" for key in differing)
-        warnings.append(f"{path} was measured on another machine and is not compared ({named or 'unknown'})")
-    if then.get("data", {}).get("digest") != data:
-        warnings.append(f"{path} was measured with other rows")
-    return found, warnings
-
-
-def _document(path: str, content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content) if len(content) <= _LIMIT_BYTES else None
     except (ValueError, RecursionError):
@@ -63,7 +44,38 @@ def _document(path: str, content: bytes) -> dict[str, Any]:
         or not isinstance(document.get("data", {}), dict)
     ):
         raise UnusableError(f"{path}: no document of benchmark-model; name an earlier *.benchmark.json")
-    return document
+    return Earlier(path, f"sha256:{hashlib.sha256(content).hexdigest()}", document)
+
+
+def compared(
+    earlier: Earlier, machine: Mapping[str, Any], latency: Sequence[Mapping[str, Any]], data: str
+) -> tuple[dict[str, Any], list[str]]:
+    """What the document says of a baseline, and the warnings that go with it.
+
+    Args:
+        earlier: The baseline.
+        machine: This one.
+        latency: As in the document.
+        data: Digest of the rows that were used now.
+    """
+    path, then = earlier.path, earlier.document
+    other = then["machine"]
+    same = other.get("identity") == machine["identity"]
+    found = {
+        "path": path,
+        "digest": earlier.digest,
+        "same_machine": same,
+        "machine": other,
+        "ratios": _ratios(then["latency"], latency) if same else None,
+    }
+    warnings = []
+    if not same:
+        differing = [key for key in machine if key != "identity" and machine[key] != other.get(key)]
+        named = "; ".join(f"{key}: {other.get(key)} then, {machine[key]} now" for key in differing)
+        warnings.append(f"{path} was measured on another machine and is not compared ({named or 'unknown'})")
+    if then.get("data", {}).get("digest") != data:
+        warnings.append(f"{path} was measured with other rows")
+    return found, warnings
 
 
 def _ratios(then: Sequence[Any], now: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

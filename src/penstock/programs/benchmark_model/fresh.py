@@ -86,14 +86,17 @@ def _child(mode: str, payload: str) -> Iterator[int]:
     root = Path(__file__).parents[__name__.count(".")]
     reading, writing = os.pipe()
     command = [sys.executable, "-c", _CODE, str(root), __name__, mode, payload, str(writing)]
+    # what it prints is the log's
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[writing])  # noqa: S603 - this very module
+    os.close(writing)
     try:
-        # what it prints is the log's
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[writing])  # noqa: S603 - this very module
-        os.close(writing)
         yield reading
-        child.wait()
+    except KeyboardInterrupt:
+        child.kill()
+        raise
     finally:
         os.close(reading)
+        child.wait()
 
 
 def _all_of(pipe: int) -> bytes:

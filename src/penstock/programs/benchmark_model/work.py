@@ -24,6 +24,7 @@ def run(request: Mapping[str, Any]) -> str:
     """
     source, table = models.source(request), rows.read(request)
     confidence = request.get("confidence") or None
+    earlier = baseline.read(request["baseline"]) if request.get("baseline") else None
     try:
         found = fresh.measured(request, table.features)
         starts = [fresh.cold_start_s(request, table.features) for _ in range(request["starts"])]
@@ -32,9 +33,9 @@ def run(request: Mapping[str, Any]) -> str:
     timings = {batch: np.array(found["timings"][str(batch)]) / _NS_PER_MS for batch in request["batch_sizes"]}
     latency = [_latency(batch, values, confidence) for batch, values in timings.items()]
     this = machine.described()
-    earlier, warnings = None, models.warnings(source)
-    if request.get("baseline"):
-        earlier, more = baseline.compared(request["baseline"], this, latency, table.digest)
+    compared, warnings = None, models.warnings(source)
+    if earlier is not None:
+        compared, more = baseline.compared(earlier, this, latency, table.digest)
         warnings += more
     cold = quantile(np.array(starts), 0.5, confidence, "starts")
     document = {
@@ -49,7 +50,7 @@ def run(request: Mapping[str, Any]) -> str:
         "throughput": [_throughput(entry) for entry in latency],
         "memory": _memory(found["memory"]),
         "cold_start_s": cold | {"starts": len(starts)},
-        "baseline": earlier,
+        "baseline": compared,
         "warnings": warnings,
     }
     program.write_document(request["result"], document)

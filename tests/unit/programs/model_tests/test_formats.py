@@ -22,17 +22,10 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from model_samples import FEATURES, Workspace, classifier, regressor
+from model_samples import FEATURES, Canary, Workspace, classifier, regressor
 
 FAST = {"determinism": {"batch_sizes": [50]}}
 PICKLE = "which can run any code when it is loaded"
-
-
-class Canary:
-    """Unpickled, it creates a file called canary."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (Path("canary"),)
 
 
 def accuracy(workspace: Workspace, **request: Any) -> float:
