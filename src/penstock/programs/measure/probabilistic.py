@@ -139,31 +139,26 @@ def area(score: Floats, positive: NDArray[np.bool_]) -> tuple[float, Floats]:
     Raises:
         UnmeasurableError: There is but one class.
 
-    Source: the midranks of Sun & Xu (2014), IEEE Signal Processing Letters 21:1389-1393.
+    Source: by ranks instead of pairs, as Sun & Xu (2014), IEEE Signal Processing Letters 21:1389-1393.
     """
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if not positives or not negatives:
         raise UnmeasurableError("all rows are truly of one class")
-    ranks = midranks(score)
-    own = np.empty(len(score))
-    own[positive], own[~positive] = midranks(score[positive]), midranks(score[~positive])
+    order = np.argsort(score, kind="stable")
+    ordered, hits = score[order], positive[order]
+    last = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])  # of all rows with one score
+    above = np.diff(np.cumsum(hits)[last], prepend=0)
+    below = np.diff(last, prepend=-1) - above
     # of a positive the share of negatives below it; of a negative the share of positives above it
-    share = np.where(positive, (ranks - own) / negatives, 1 - (ranks - own) / positives)
-    value = float(share[positive].mean())
+    beaten = (np.cumsum(below) - below / 2) / negatives
+    beating = 1 - (np.cumsum(above) - above / 2) / positives
+    group = np.repeat(np.arange(len(last)), above + below)
+    share = np.empty(len(score))
+    share[order] = np.where(hits, beaten[group], beating[group])
+    value = float(np.sum(above * beaten)) / positives
     sizes = np.where(positive, positives * max(positives - 1, 1), negatives * max(negatives - 1, 1))
     return value, (share - value) / np.sqrt(sizes)
-
-
-def midranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values have the mean of theirs."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    lengths = np.diff(np.r_[starts, len(values)])
-    ranks = np.empty(len(values))
-    ranks[order] = np.repeat(starts + (lengths + 1) / 2, lengths)
-    return ranks
 
 
 # Average precision
