@@ -103,13 +103,16 @@ def _entries(
         for metric, _ in wanted
     ]
     both = [
-        (one, other, confidence or options.CONFIDENCE)
-        for (one, other), (_, confidence) in zip(sides, wanted, strict=True)
-        if isinstance(one, Statistic) and isinstance(other, Statistic)
+        paired.Pair(metric, ours, theirs, one, other, confidence or options.CONFIDENCE)
+        for (one, other), (metric, confidence) in zip(sides, wanted, strict=True)
+        if ours and theirs and isinstance(one, Statistic) and isinstance(other, Statistic)
     ]
-    bounds = paired.bounds if baseline.same else independent.bounds
     seed = f"{place.column}={place.group}" if place.column else ""
-    limits = iter(bounds(both, options.resamples(request), seed))
+    if baseline.same:
+        limits = iter(paired.bounds(both, options.resamples(request), seed))
+    else:
+        apart = [(each.first, each.second, each.confidence) for each in both]
+        limits = iter(independent.bounds(apart, options.resamples(request), seed))
     entries = []
     for (metric, confidence), (one, other) in zip(wanted, sides, strict=True):
         entry: dict[str, Any] = {

@@ -186,10 +186,11 @@ def test_other_metrics_change_as_scipys_paired_bootstrap_says(
     )
     truth, one, other = arrays
     assert entry["change"] == pytest.approx(function(truth, one, 0) - function(truth, other, 0))
-    assert entry["method"] == "bca"
-    assert entry["standard_error"] == pytest.approx(expected.standard_error, rel=0.1)
+    # four rows are added to tables of counts, which makes their intervals a little wider
+    assert entry["method"] == ("adjusted-delta" if table is classes else "bca")
+    assert entry["standard_error"] == pytest.approx(expected.standard_error, rel=0.15)
     ends = (expected.confidence_interval.low, expected.confidence_interval.high)
-    assert entry["interval"] == pytest.approx(ends, abs=0.25 * expected.standard_error)
+    assert entry["interval"] == pytest.approx(ends, abs=0.5 * expected.standard_error)
 
 
 def test_a_mean_of_losses_changes_by_the_mean_of_the_changes(compared: Compared) -> None:
@@ -270,7 +271,7 @@ def test_a_model_against_itself_has_bounds_that_say_how_little_that_shows(compar
     assert {entry["change"] for entry in found.values()} == {0}
     for name in ("accuracy", "f1", "balanced_accuracy"):
         low, high = found[name]["interval"]
-        assert low == pytest.approx(-high)
+        assert low == pytest.approx(-high, rel=1e-4)
         assert 3.8 / (ROWS + 4) <= high < 0.03
     for name in ("roc_auc", "log_loss"):  # the same numbers, not only the same side of a threshold
         assert (found[name]["interval"], found[name]["method"]) == ((0, 0), "identical")
@@ -293,10 +294,9 @@ def test_two_models_that_are_always_right_differ_by_no_more_than_few_rows_can_hi
 ) -> None:
     ours = classes(1, 0.2).assign(prediction=lambda table: table.truth)
     found = changes(compared(ours, ours.assign(score=ours.score**2), "accuracy", "f1", "balanced_accuracy"))
-    for name in ("accuracy", "f1"):
+    for name in ("accuracy", "f1", "balanced_accuracy"):
         low, high = found[name]["interval"]
-        assert -0.03 < low < 0 < high < 0.03
-    assert (found["balanced_accuracy"]["interval"], found["balanced_accuracy"]["change"]) == (None, 0)
+        assert -0.03 < low < -0.005 < 0.005 < high < 0.03
 
 
 def test_other_rows_are_not_compared(compared: Compared) -> None:
