@@ -158,9 +158,9 @@ def _tables(pair: Pair) -> Bounds:
     """Bounds on the change of a function of the confusion matrix: F1, precision, balanced accuracy, ...
 
     Two models differ on few rows, so that resamples say too little of these: with the BCa bootstrap a worse
-    model passes two to five times too often. Here a few rows (the squared quantile, 3.8 for 95 %) are added on
-    which only one of the two is right, spread over both models and all classes. From the table with them come
-    the covariance (by the delta method) and the ellipse that bounds the change (`correlated_shares`).
+    model passes two to five times too often. Here a few rows (the squared quantile, 3.8 for 95 %) are added
+    on which only one of the two is right, spread over both models and all classes. From the table with them
+    come the covariance (by the delta method) and the ellipse that bounds the change (`correlated_shares`).
 
     Source: Agresti & Min (2005), Statistics in Medicine 24:729-740, who add two rows, for accuracy.
     """
