@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .sample import BINARY, Floats, Sample, UnmeasurableError
-from .statistic import Counts, Proportion, Statistic
+from .statistic import Counts, MeanShare, Proportion, Statistic
 
 
 class Margins(NamedTuple):
@@ -160,6 +160,20 @@ def counts(
         return found
 
     return build
+
+
+def mean_recall(sample: Sample) -> Statistic:
+    """The mean of the recalls of all classes that any row truly is of."""
+    table = confusion(sample)
+    whole = table.margins(np.bincount(table.cells).astype(np.float64)[None, :])
+    there = whole.truly[0] > 0
+    return MeanShare(
+        table.cells,
+        len(table.truth),
+        lambda drawn: balanced_accuracy(table.margins(drawn)),
+        whole.right[0][there],
+        whole.truly[0][there],
+    )
 
 
 def average(metric: str, how: Callable[[Floats, Margins], Floats]) -> Callable[[Sample], Statistic]:

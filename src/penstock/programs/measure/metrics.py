@@ -69,7 +69,7 @@ def _shares() -> dict[str, tuple[str | None, tuple[str, ...], Callable[[Sample],
 def _classification() -> dict[str, tuple[str | None, tuple[str, ...], Callable[[Sample], Statistic]]]:
     one_class = "all rows are of one class, or are predicted as one"
     counted = {
-        "balanced_accuracy": confusion.counts(confusion.balanced_accuracy),
+        "balanced_accuracy": confusion.mean_recall,
         "matthews_corrcoef": confusion.counts(confusion.matthews_corrcoef, needs=one_class),
         "cohen_kappa": confusion.counts(
             confusion.cohen_kappa, needs="truth and prediction are all of one class"

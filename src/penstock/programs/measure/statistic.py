@@ -100,6 +100,33 @@ class Counts(Statistic):
 FEWEST_OF_A_CLASS = 5
 
 
+class MeanShare(Counts):
+    """The mean of shares of different rows, such as the recalls of all classes.
+
+    Args:
+        hits: Of each share.
+        trials: The rows that each is a share of, >= 1.
+    """
+
+    def __init__(
+        self, cells: NDArray[Any], size: int, function: ManyToOne, hits: NDArray[Any], trials: NDArray[Any]
+    ) -> None:
+        super().__init__(cells, size, function, int(trials.sum()))
+        self._hits, self._trials = hits, trials
+
+    def closed(self, confidence: float) -> Bounds:
+        """Wilson's intervals on the shares, joined.
+
+        Source: Zou & Donner (2008), Statistics in Medicine 27:1693-1702.
+        """
+        shares = self._hits / self._trials
+        pairs = zip(self._hits.tolist(), self._trials.tolist(), strict=True)
+        ends = np.array([wilson(hits, trials, confidence) for hits, trials in pairs])
+        down, up = np.sqrt(np.sum((ends - shares[:, None]) ** 2, axis=0)) / len(shares)
+        error = math.sqrt(float(np.sum(shares * (1 - shares) / self._trials))) / len(shares)
+        return Bounds((self.value - float(down), self.value + float(up)), "wilson-joined", error)
+
+
 class Proportion(Counts):
     """A share of rows, or a rising function of one.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
-from penstock.programs.measure import bootstrap, distributions, intervals, probabilistic
+from penstock.programs.measure import bootstrap, distributions, intervals, metrics, probabilistic
 from penstock.programs.measure.sample import Floats, Sample
 from penstock.programs.measure.statistic import Counts, Mean, Median, Moments, Proportion
 from penstock.programs.measure.weights import draw_weights
@@ -84,14 +84,28 @@ def test_proportions_are_bounded_as_published(
 def test_f1_is_bounded_by_the_bounds_of_the_share_that_it_rises_with() -> None:
     truth, prediction = np.repeat([1, 1, 0, 0], [30, 10, 5, 900]), np.repeat([1, 0, 1, 0], [30, 10, 5, 900])
     sample = Sample("binary", truth, prediction, classes=("no", "yes"), positive=1)
-    from penstock.programs.measure import metrics
-
     found = metrics.find("f1").statistic(sample).closed(0.95)
     assert found is not None
     low, high = proportion_confint(30, 45, method="wilson")
     assert found.interval == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
     resampled = bootstrap.resample([metrics.find("f1").statistic(sample)], 20_000, "f1")
     assert found.standard_error == pytest.approx(float(resampled[0].draws.std()), rel=0.05)
+
+
+def test_a_balanced_accuracy_is_bounded_by_the_joined_bounds_of_its_recalls() -> None:
+    truth, prediction = np.repeat([1, 1, 0, 0], [30, 10, 5, 900]), np.repeat([1, 0, 1, 0], [30, 10, 5, 900])
+    sample = Sample("binary", truth, prediction, classes=("no", "yes"), positive=1)
+    statistic = metrics.find("balanced_accuracy").statistic(sample)
+    found = statistic.closed(0.95)
+    assert found is not None
+    one, other = (proportion_confint(*pair, method="wilson") for pair in ((30, 40), (900, 905)))
+    value = (30 / 40 + 900 / 905) / 2
+    low = value - math.hypot(30 / 40 - one[0], 900 / 905 - other[0]) / 2
+    high = value + math.hypot(one[1] - 30 / 40, other[1] - 900 / 905) / 2
+    assert found.interval == pytest.approx((low, high))
+    (resampled,) = bootstrap.resample([statistic], 20_000, "balanced")
+    assert found.standard_error == pytest.approx(float(resampled.draws.std()), rel=0.05)
+    assert resampled.bounds(0.95).interval == pytest.approx((low, high), abs=0.02)
 
 
 # Areas
