@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         observer.run_finished(report)
     finally:
         observer.close()
-    keep.append_job_summary(report, os.environ)
+    keep.append_job_summary(report, os.environ, run.documents)
     sys.stdout.write(summary(report, folder=folder, stream=sys.stdout))
     return report.exit_code
 

@@ -150,7 +150,7 @@ def _gate(gate: GateResult, style: Style, verdicts: int, names: int) -> Iterator
         for line in wrap(proof, style.width - indent):
             yield " " * indent + style.paint(line, DIM)
     if gate.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
-        for text in gate.details[:TAIL_LINES]:
+        for text in (*wording.parts(gate), *gate.details)[:TAIL_LINES]:
             for line in wrap(style.write(one_line(text)), style.width - indent):
                 yield " " * indent + line
 

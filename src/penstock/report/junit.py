@@ -102,7 +102,9 @@ def _stage(stage: StageResult) -> _Case:
 
 def _gate(gate: GateResult, exit_code: int) -> _Case:
     proof = wording.evidence(gate)
-    said = "\n".join((gate.sentence, *gate.details, *((f"evidence: {proof}",) if proof else ())))
+    lines = [gate.sentence, wording.basis(gate), *map(wording.part, gate.parts), *gate.details]
+    lines += [f"evidence: {proof}"] if proof else []
+    said = "\n".join(line for line in lines if line)
     case = _Case(gate.name, 0.0, printable(said))
     message = one_line(gate.sentence) if gate.required else f"advisory: {one_line(gate.sentence)}"
     match gate.verdict:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penstock.cache.compare import Manifests
 from penstock.ci import summary_path
 from penstock.errors import StoreError, UsageError
 from penstock.report import attached, document, junit, markdown, members, metrics
 from penstock.results import RunReport
+
+if TYPE_CHECKING:
+    from penstock.report.documents.measures import Headline
 
 RUNS = Path(".penstock/runs")
 LATEST = "latest"
@@ -33,16 +37,25 @@ def files(
         page: With the page too, which takes longer than a run that has nothing to do.
     """
     listing = members.encode(report, manifests)
+    measured = _measured(documents)
     return {
         "run.json": document.encode(report),
         **({members.NAME: listing} if listing else {}),
-        "summary.md": markdown.render(report).encode("utf-8", "replace"),
+        "summary.md": markdown.render(report, measured).encode("utf-8", "replace"),
         "junit.xml": junit.render(report).encode("utf-8"),
-        "metrics.txt": metrics.render(report).encode("utf-8"),
+        "metrics.txt": metrics.render(report, measured).encode("utf-8"),
         **attached.kept(documents),
         **(_page(report, documents) if page else {}),
         "exit-code": f"{report.exit_code}\n".encode(),
     }
+
+
+def _measured(documents: Mapping[str, bytes]) -> Mapping[str, Headline]:
+    if not documents:
+        return {}
+    from penstock.report.documents.read import headlines
+
+    return headlines(documents)
 
 
 def _page(report: RunReport, documents: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -132,14 +145,16 @@ def find(runs: Path, run: str) -> Path:
     return runs / fits[0]
 
 
-def append_job_summary(report: RunReport, environ: Mapping[str, str]) -> None:
+def append_job_summary(
+    report: RunReport, environ: Mapping[str, str], documents: Mapping[str, bytes] = NO_DOCUMENTS
+) -> None:
     """Add the run to the job summary of a CI system that has one."""
     path = summary_path(environ)
     if path is None:
         return
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(markdown.render(report))
+            file.write(markdown.render(report, _measured(documents)))
     except OSError:
         return  # the summary is a convenience; the run's verdict stands without it
 

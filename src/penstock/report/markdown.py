@@ -7,19 +7,27 @@ dialect looks for links, mentions, images or HTML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from penstock.errors import EXIT_OK
 from penstock.inert import one_line
 from penstock.report import wording
 from penstock.results import GateResult, Publication, RunReport, StageResult, StageState, Verdict
 
+if TYPE_CHECKING:
+    from penstock.report.documents.measures import Contrast, Headline, Measure
+
 MAX_CHARACTERS = 65_000
 """GitHub refuses a comment of 65,536."""
 
 _TABLE_CHARACTERS = 15_000
+_MEASURED_CHARACTERS = 15_000
+_SMALL_CHARACTERS = 5_000
+"""Of other tables; all together leave room for the rest."""
 _CELL_CHARACTERS = 240
 _LEAST_LOG_CHARACTERS = 400
+_MOST_BASELINES = 3
 
 _MARKS = {
     StageState.RAN: "✅ ran",
@@ -44,28 +52,113 @@ _HEADLINES = {
 }
 
 
-def render(report: RunReport) -> str:
-    """The run in fewer characters than `MAX_CHARACTERS`; what is left out is said to be."""
+def render(report: RunReport, headlines: Mapping[str, Headline] | None = None) -> str:
+    """The run in fewer characters than `MAX_CHARACTERS`; what is left out is said to be.
+
+    Args:
+        headlines: What was measured, by the path of the document.
+    """
     blocks = [
         f"## {_HEADLINES[wording.headline(report)]}: {code(report.pipeline)}",
         f"{_outcome(report)} in {wording.duration(report.wall_s)}",
     ]
     if report.gates:
         rows = [_gate(gate) for gate in report.gates]
-        blocks.append("### Gates\n\n" + _table(("gate", "verdict", "number or reason", "evidence"), rows))
-    if report.stages:
-        rows = [_stage(stage) for stage in report.stages]
-        blocks.append("### Stages\n\n" + _table(("stage", "state", "time", "why"), rows))
-    if report.publications:
-        rows = [_publication(each) for each in report.publications]
-        blocks.append("### Published\n\n" + _table(("what", "state", "where or why not"), rows))
+        blocks.append(
+            "### Gates\n\n" + _table(("gate", "verdict", "number, interval and bound", "evidence"), rows)
+        )
+    blocks += _measured(headlines or {})
+    blocks += [block for block in (_stages(report), _published(report), _holdouts(report)) if block]
     if report.warnings:
         rows = [(code(text),) for text in report.warnings]
-        blocks.append("### Warnings\n\n" + _table(("warning",), rows))
+        table = _table(("warning",), rows, _SMALL_CHARACTERS)
+        blocks.append(_folded(wording.count(len(rows), "warning"), table))
     last = _origin(report)
     room = MAX_CHARACTERS - sum(map(len, blocks)) - len(last) - 100
     blocks += _logs(wording.of(report.stages, *wording.BROKEN), room)
     return "\n\n".join((*blocks, last)) + "\n"
+
+
+def _folded(title: str, block: str) -> str:
+    """A block that one opens; the title is ours."""
+    return f"<details>\n<summary>{title}</summary>\n\n{block}\n\n</details>"
+
+
+def _measured(headlines: Mapping[str, Headline]) -> Iterator[str]:
+    room = _MEASURED_CHARACTERS
+    for number, (path, headline) in enumerate(headlines.items()):
+        blocks = list(_tables(path, headline, room // 2))
+        room -= sum(map(len, blocks))
+        if room < 0:
+            yield f"The metrics of {wording.count(len(headlines) - number, 'more document')} are on the page."
+            return
+        yield from blocks
+
+
+def _tables(path: str, headline: Headline, room: int) -> Iterator[str]:
+    changes = [each for each in headline.comparisons if each.column is None]
+    if headline.measures:
+        names = list(dict.fromkeys(each.baseline for each in changes))[:_MOST_BASELINES]
+        rows = [_metric(each, changes, names) for each in headline.measures]
+        heads = ("metric", "value", *(f"change against {code(name)}" for name in names))
+        yield f"### Metrics of {code(path)}\n\n" + _table(heads, rows, room)
+    if headline.groups:
+        metrics = tuple(dict.fromkeys(each.metric for each in headline.groups))
+        known: dict[tuple[str | None, str | None], dict[str, str]] = {}
+        for each in headline.groups:
+            value = code(wording.estimate(each.value, each.interval))
+            known.setdefault((each.column, each.group), {})[each.metric] = value
+        groups = [
+            (code(f"{column} = {group}"), *(values.get(metric, "") for metric in metrics))
+            for (column, group), values in known.items()
+        ]
+        table = _table(("group", *map(code, metrics)), groups, room)
+        yield _folded(wording.count(len(groups), "group"), table)
+
+
+def _metric(each: Measure, changes: Sequence[Contrast], names: Sequence[str]) -> tuple[str, ...]:
+    cells = []
+    for name in names:
+        found = [one for one in changes if (one.metric, one.baseline) == (each.metric, name)]
+        cells.append(_change(found[0]) if found else "")
+    value = wording.estimate(each.value, each.interval) or each.problem or ""
+    return code(each.metric) + wording.ARROWS.get(each.better or "", ""), code(value), *cells
+
+
+def _change(each: Contrast) -> str:
+    if each.change is None:
+        return code(wording.says(each))
+    ends = f" {wording.interval(each.interval)}" if each.interval else ""
+    said = code(each.problem) if each.problem else wording.says(each)
+    return f"{code(wording.signed(each.change) + ends)} {said}".rstrip()
+
+
+def _stages(report: RunReport) -> str:
+    if not report.stages:
+        return ""
+    table = _table(("stage", "state", "time", "why"), [_stage(stage) for stage in report.stages])
+    if wording.of(report.stages, *wording.BROKEN, StageState.INTERRUPTED):
+        return f"### Stages\n\n{table}"
+    return _folded(wording.count(len(report.stages), "stage"), table)
+
+
+def _published(report: RunReport) -> str:
+    heads = ("what", "state", "where or why not")
+    rows = [_publication(each) for each in report.publications]
+    return "### Published\n\n" + _table(heads, rows, _SMALL_CHARACTERS) if rows else ""
+
+
+def _holdouts(report: RunReport) -> str:
+    rows = [
+        (
+            code(wording.short_digest(each.evaluation_set)),
+            f"{each.rows:,}",
+            f"{each.decisions:,} of {each.budget:,}",
+        )
+        for each in report.holdouts
+    ]
+    heads = ("evaluation set", "rows", "models judged, of the budget")
+    return _folded("use of the evaluation set", _table(heads, rows, _SMALL_CHARACTERS)) if rows else ""
 
 
 def _outcome(report: RunReport) -> str:
@@ -91,9 +184,8 @@ def _longest_run(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]], room: int = _TABLE_CHARACTERS) -> str:
     lines = [_row(names), _row(["---"] * len(names))]
-    room = _TABLE_CHARACTERS
     left_out = 0
     for row in rows:
         line = _row(row)

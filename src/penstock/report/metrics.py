@@ -3,37 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from penstock.inert import one_line
 from penstock.results import RunReport, StageState
 
+if TYPE_CHECKING:
+    from penstock.report.documents.measures import Headline
+
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\""})
 
 
-def render(report: RunReport) -> str:
-    """The value that each gate judged, and the seconds of the run and of each stage that was started."""
-    judged = [(gate.name, gate.value) for gate in report.gates if gate.value is not None]
-    took = [(stage.name, stage.wall_s) for stage in report.stages if stage.state is not StageState.SKIPPED]
+Labels = tuple[tuple[str, str], ...]
+
+
+def render(report: RunReport, headlines: Mapping[str, Headline] | None = None) -> str:
+    """The value that each gate judged, every metric of all rows, and the seconds of the run and its stages.
+
+    Args:
+        headlines: What was measured, by the path of the document.
+    """
+    judged = [((("gate", gate.name),), gate.value) for gate in report.gates if gate.value is not None]
+    took = [
+        ((("stage", stage.name),), stage.wall_s)
+        for stage in report.stages
+        if stage.state is not StageState.SKIPPED
+    ]
     lines = (
-        *_family("penstock_gate_value", "The number that a gate judged.", "gate", judged),
-        *_family("penstock_stage_seconds", "What a stage took in this run.", "stage", took),
-        *_family("penstock_run_seconds", "What the run took.", None, [("", report.wall_s)]),
+        *_family("penstock_gate_value", "The number that a gate judged.", judged),
+        *_family("penstock_measure", "A metric of all rows of predictions.", _measures(headlines or {})),
+        *_family("penstock_stage_seconds", "What a stage took in this run.", took),
+        *_family("penstock_run_seconds", "What the run took.", [((), report.wall_s)]),
         "# EOF",
     )
     return "\n".join((*lines, ""))
 
 
-def _family(
-    name: str, sentence: str, label: str | None, values: Iterable[tuple[str, float]]
-) -> Iterator[str]:
+def _measures(headlines: Mapping[str, Headline]) -> Iterator[tuple[Labels, float]]:
+    for path, headline in headlines.items():
+        # one that is asked for at two confidences has one value
+        values = {each.metric: each.value for each in headline.measures if each.value is not None}
+        for metric, value in values.items():
+            yield (("metric", metric), ("document", path)), value
+
+
+def _family(name: str, sentence: str, values: Iterable[tuple[Labels, float]]) -> Iterator[str]:
     yield f"# TYPE {name} gauge"
     if name.endswith("_seconds"):
         yield f"# UNIT {name} seconds"
     yield f"# HELP {name} {sentence}"
-    for key, value in values:
-        labels = f'{{{label}="{one_line(key).translate(_ESCAPES)}"}}' if label else ""
-        yield f"{name}{labels} {_number(value, name)}"
+    for labels, value in values:
+        pairs = ",".join(f'{key}="{one_line(text).translate(_ESCAPES)}"' for key, text in labels)
+        yield f"{name}{f'{{{pairs}}}' if pairs else ''} {_number(value, name)}"
 
 
 def _number(value: float, name: str) -> str:

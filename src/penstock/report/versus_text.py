@@ -79,8 +79,7 @@ def _end(stage: StageResult | None) -> str:
 
 
 def _named(each: MetricChange) -> str:
-    arrow = {"higher": " ↑", "lower": " ↓"}.get(each.better or "", "")
-    return each.metric + arrow
+    return each.metric + wording.ARROWS.get(each.better or "", "")
 
 
 def _rows(title: str, rows: Sequence[tuple[str, str]], style: Style) -> Iterator[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from penstock.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
 from penstock.inert import one_line, printable
 from penstock.results import (
     GateResult,
+    Judged,
     Publication,
     PublicationState,
     RunReport,
@@ -17,6 +19,9 @@ from penstock.results import (
     StageState,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from penstock.report.documents.measures import Contrast
 
 BROKEN = (StageState.FAILED, StageState.TIMED_OUT)
 _MINUTE_S, _HOUR_S = 60, 3600
@@ -132,6 +137,56 @@ def judged(gate: GateResult) -> str:
         said = _within(value, lower, upper)
     worst = f" (worst of {len(gate.parts)})" if len(gate.parts) > 1 else ""
     return said + worst if said else ""
+
+
+ARROWS = {"higher": " ↑", "lower": " ↓"}
+"""Which way a metric gets better."""
+
+
+def parts(gate: GateResult) -> tuple[str, ...]:
+    """What kept the verdict from pass, if the gate judges several numbers: each with interval and bound."""
+    if gate.verdict not in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        return ()
+    return tuple(part(each) for each in gate.parts if each.verdict is not Verdict.PASS)
+
+
+def part(judged: Judged) -> str:
+    """One number of a gate: `recall, gender Female: fail, 0.62 [0.49, 0.78], at least 0.80`."""
+    texts = [f"{one_line(judged.label)}: {judged.verdict}"]
+    texts += [text] if (text := estimate(judged.value, judged.interval)) else []
+    texts += bounds(judged)
+    return ", ".join(texts)
+
+
+def bounds(judged: GateResult | Judged) -> list[str]:
+    """`at least 0.80`, `at most 5.00`."""
+    ends = (("at least", judged.minimum), ("at most", judged.maximum))
+    return [f"{name} {number(bound)}" for name, bound in ends if bound is not None]
+
+
+def basis(gate: GateResult) -> str:
+    """What a gate's number rests on: `0.8461 [0.8237, 0.8668], at least 0.80, 95 %, delong, 1,409 rows`."""
+    if gate.value is None:
+        return ""
+    texts = [estimate(gate.value, gate.interval), *bounds(gate)]
+    if gate.interval is not None:
+        texts += [share(gate.confidence)] if gate.confidence else []
+        texts += [one_line(gate.method)] if gate.method else []
+    texts += [count(gate.sample_size, "row")] if gate.sample_size else []
+    texts += [f"about {count(gate.rows_to_decide, 'row')} would decide"] if gate.rows_to_decide else []
+    return ", ".join(texts)
+
+
+def says(change: Contrast) -> str:
+    """What a change against a baseline means, as far as its interval shows it."""
+    if change.problem:
+        return one_line(change.problem)
+    pairs = "" if change.paired is None else "paired" if change.paired else "unpaired"
+    if change.interval is None or change.better not in ARROWS:
+        return pairs
+    low, high = change.interval if change.better == "higher" else (-change.interval[1], -change.interval[0])
+    word = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+    return f"{word}, {pairs}" if pairs else word
 
 
 def _within(value: str, lower: str, upper: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import document_samples
 import report_samples as samples
 from penstock.record import replace
 from penstock.report.console import MAX_ROWS, render, summary
@@ -76,11 +77,40 @@ def test_a_gate_shows_number_bound_and_evidence() -> None:
         ({"value": None, "sentence": "the schema fits"}, "the schema fits"),
         ({"verdict": Verdict.INCONCLUSIVE, "sentence": "too few rows"}, "too few rows"),
         ({"verdict": Verdict.FAIL, "value": None, "sentence": "NaN; only a number"}, "NaN; only a number"),
+        (
+            {"verdict": Verdict.FAIL, "value": 0.9, "sentence": "0.9, of too few groups"},
+            "0.9, of too few groups",
+        ),
     ],
 )
 def test_a_gate_is_judged_in_the_fewest_words(facts: Mapping[str, object], words: str) -> None:
     text = _shown(samples.report(samples.stage("train"), gates=(samples.gate(**facts),)))  # type: ignore[arg-type] # fields of the caller's choice
     assert re.search(rf"roc_auc  {re.escape(words)}\s", text)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "0.81 [0.78, 0.84] reaches across 0.80; about 4,300 rows would decide"),
+        ({"rows_to_decide": None}, "0.81 [0.78, 0.84] reaches across 0.80"),
+        ({"maximum": 0.83}, "0.81 [0.78, 0.84] reaches across 0.80 and 0.83; about 4,300 rows would decide"),
+        ({"interval": (0.805, 0.84)}, "too small a group"),
+        ({"interval": None}, "too small a group"),
+    ],
+)
+def test_an_undecided_gate_says_where_its_interval_reaches(facts: Mapping[str, object], words: str) -> None:
+    plain = samples.gate(verdict=Verdict.INCONCLUSIVE, sentence="too small a group", rows_to_decide=4300)
+    gate = replace(plain, **({"value": 0.81, "interval": (0.78, 0.84)} | dict(facts)))
+    text = " ".join(_shown(samples.report(samples.stage("train"), gates=(gate,))).split())
+    assert f"[inconclusive] roc_auc {words} " in text
+
+
+def test_of_a_gate_with_parts_those_that_did_not_pass_are_named() -> None:
+    text = " ".join(_shown(samples.report(samples.stage("train"), gates=document_samples.gates())).split())
+    assert "0.62 [0.49, 0.78] < 0.80 (worst of 2) (advisory)" in text
+    assert "SeniorCitizen: 1 / 0: fail, 0.62 [0.49, 0.78], at least 0.80" in text
+    assert "gender: Female" not in text
+    assert "p50, batches of 1" not in text
 
 
 def _last_line(report: RunReport) -> str:

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import document_samples
 import report_samples as samples
 from penstock.record import replace
 from penstock.report.junit import render
@@ -114,3 +115,19 @@ def test_text_comes_back_as_it_was() -> None:
     case = ET.fromstring(render(report)).find("testsuite/testcase")
     assert case is not None
     assert case.findtext("system-out") == log
+
+
+def test_the_numbers_of_a_gate_stand_in_its_text() -> None:
+    report = samples.report(gates=document_samples.gates(), exit_code=4)
+    cases = _cases(report, "gates")
+    assert _outcome(cases["recall"])[0] == "failure"
+    text = cases["recall"].find("failure")
+    assert text is not None
+    assert text.text is not None
+    assert (
+        "0.5524 [0.4985, 0.6051], at least 0.55, 95 %, wilson, 353 rows, about 165,000 rows would decide"
+        in text.text
+    )
+    said = cases["fair-recall"].findtext("system-out") or ""
+    assert "gender: Female / Male: pass, 0.96 [0.84, 1.09], at least 0.80" in said
+    assert "SeniorCitizen: 1 / 0: fail, 0.62 [0.49, 0.78], at least 0.80" in said

@@ -3,19 +3,27 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+import document_samples
+import hostile_text
 import report_samples as samples
 from penstock.record import replace
+from penstock.report.documents.read import headlines
 from penstock.report.markdown import MAX_CHARACTERS, code, render
 from penstock.results import Evidence, Publication, PublicationState, Reason, RunReport, StageState, Verdict
 
 # GitHub's dialect as far as it matters: tables and raw HTML on
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-OWN_HTML = re.compile(r"<details>\n<summary>log of stage [\w ?-]*</summary>\n?|</details>\n?")
+OWN_HTML = re.compile(
+    r"<details>\n<summary>(?:log of stage [\w ?-]*|[\d,]+ (?:groups?|stages?|warnings?)|use of the evaluation set)"
+    r"</summary>\n?|</details>\n?"
+)
 BAITS = (
     "[a](http://evil.example)",
     "![a](http://evil.example/x.png)",
@@ -123,6 +131,18 @@ def _infected(bait: str) -> RunReport:
     )
 
 
+@cache
+def _measures() -> dict[str, Any]:
+    return document_samples.measures(names=("recall", "log_loss"))
+
+
+def _infected_text(bait: str) -> str:
+    """A summary of that, and of a document of which every text is the bait."""
+    document = hostile_text.Poison([bait]).document(_measures())
+    report = replace(_infected(bait), holdouts=document_samples.whole()[0].holdouts)
+    return render(report, headlines({bait: document_samples.encoded(document)}))
+
+
 def _rows(text: str) -> list[int]:
     """The number of cells of each row of each table."""
     rows: list[int] = []
@@ -134,12 +154,13 @@ def _rows(text: str) -> list[int]:
     return rows
 
 
-CLEAN_ROWS = _rows(render(_infected("x")))
+CLEAN_FEW_ROWS = _rows(render(_infected("x")))
+CLEAN_ROWS = _rows(_infected_text("x"))
 
 
 @pytest.mark.parametrize("bait", BAITS)
 def test_foreign_text_is_shown_and_never_obeyed(bait: str) -> None:
-    text = render(_infected(bait))
+    text = _infected_text(bait)
     assert _active(text) == []
     assert _rows(text) == CLEAN_ROWS
 
@@ -150,8 +171,8 @@ def test_no_mixture_of_500_baits_is_obeyed() -> None:
         bait = "".join(rng.choices(BAITS, k=rng.randint(2, 6)))
         text = render(_infected(bait))
         assert _active(text) == [], bait
-        assert _rows(text) == CLEAN_ROWS, bait
-        assert text.count("<details>\n<summary>") == 1
+        assert _rows(text) == CLEAN_FEW_ROWS, bait
+        assert text.count("<details>\n<summary>") == 2
         assert len(text) < MAX_CHARACTERS
 
 
@@ -225,3 +246,65 @@ def test_a_code_span_holds_any_text() -> None:
     assert code("a|b\nc") == "`a¦b c`"
     assert code("") == ""
     assert len(code("x" * 1000)) < 250
+
+
+def test_metrics_stand_with_their_intervals_and_what_changed() -> None:
+    report, documents = document_samples.whole()
+    lines = render(report, headlines(documents)).splitlines()
+    start = lines.index("### Metrics of `build/penstock/quality.measures.json`")
+    assert lines[start + 2] == "| metric | value | change against `champion` |"
+    assert lines[start + 4] == (
+        "| `roc_auc` ↑ | `0.7455 [0.7108, 0.7803]` | `+0.012 [0.001, 0.023]` better, paired |"
+    )
+    assert "no difference shown, paired |" in lines[start + 8]
+
+
+def test_details_are_folded_and_a_failure_is_not() -> None:
+    report, documents = document_samples.whole()
+    text = render(report, headlines(documents))
+    folded = re.findall(r"<summary>(.*)</summary>", text)
+    assert folded == ["7 groups", "8 stages", "use of the evaluation set", "1 warning"]
+    assert "| `Contract = One year` | `0.7263 [" in text
+    assert "| `sha256:1a2b3c4d` | 1,409 | 23 of 20 |" in text
+    assert "### Stages\n" in render(samples.failed())
+
+
+def test_what_a_comparison_could_not_say_is_said() -> None:
+    document = document_samples.measures(names=("recall",))
+    document["comparisons"][0] |= {
+        "change": None,
+        "interval": None,
+        "problem": "other rows (0 in common of 9)",
+    }
+    text = render(samples.passed(), headlines({"m.json": document_samples.encoded(document)}))
+    assert "| `recall` ↑ | `0.4585 [0.4095, 0.5084]` | `other rows (0 in common of 9)` |" in text
+
+
+def test_very_many_metrics_and_groups_leave_room_for_the_rest() -> None:
+    document = document_samples.measures(names=("recall",))
+    one = document["measures"][0]
+    document["measures"] = [one | {"metric": f"metric-{number}"} for number in range(3000)]
+    document["measures"] += [one | {"column": "c" * 200, "group": f"g{number}"} for number in range(3000)]
+    found = headlines({f"{number}.json": document_samples.encoded(document) for number in range(5)})
+    failure = samples.stage("train", StageState.FAILED, samples.attempt(1, samples.TRACEBACK))
+    stages = [replace(failure, name=f"stage-{number}") for number in range(2000)]
+    gates = tuple(samples.gate(f"gate-{number}") for number in range(500))
+    report = replace(samples.report(*stages, gates=gates, exit_code=1), warnings=("lost " * 60,) * 500)
+    text = render(report, found)
+    assert len(text) < MAX_CHARACTERS
+    assert re.search(r"The metrics of \d more documents? are on the page\.", text)
+    assert "… and " in text
+    assert text.count("The logs of") + text.count("<summary>log of") > 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'"measures"',
+        b'{"kind": "measures", "measures": 1}',
+        b'{"kind": "measures", "measures": [{"metric": []}]}',
+    ],
+)
+def test_a_document_that_cannot_be_read_is_left_to_the_page(content: bytes) -> None:
+    assert render(samples.passed(), headlines({"m.json": content})) == render(samples.passed())

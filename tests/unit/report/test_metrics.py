@@ -3,12 +3,15 @@ from __future__ import annotations
 import math
 import re
 
+import document_samples
 import report_samples as samples
 from penstock.record import replace
+from penstock.report.documents.read import headlines
 from penstock.report.metrics import render
 from penstock.results import StageState
 
-SAMPLE = re.compile(r'penstock_\w+(?:\{(?:gate|stage)="(?:[^"\\]|\\["\\])*"\})? (?:NaN|[+-]Inf|-?\d\S*)')
+LABEL = r'\w+="(?:[^"\\]|\\["\\])*"'
+SAMPLE = re.compile(rf"penstock_\w+(?:\{{{LABEL}(?:,{LABEL})*\}})? (?:NaN|[+-]Inf|-?\d\S*)")
 
 
 def values(text: str) -> dict[str, str]:
@@ -50,3 +53,24 @@ def test_numbers_that_are_none_are_written_as_openmetrics_does() -> None:
     for value, written in ((math.nan, "NaN"), (math.inf, "+Inf"), (-math.inf, "-Inf")):
         gate = replace(samples.gate(), name="g", value=value)
         assert values(render(samples.report(gates=(gate,))))['penstock_gate_value{gate="g"}'] == written
+
+
+def test_every_metric_of_all_rows_has_its_number_once() -> None:
+    document = document_samples.measures(names=("recall", "log_loss"))
+    document["measures"] += [document["measures"][0] | {"confidence": 0.9}]
+    document["measures"] += [document["measures"][0] | {"metric": 'a"} 1\n', "value": 0.5}]
+    document["measures"] += [
+        document["measures"][0] | {"metric": "none", "value": None, "problem": "no rows"}
+    ]
+    text = render(samples.passed(), headlines({"build/m.json": document_samples.encoded(document)}))
+    assert all(line.startswith("# ") or SAMPLE.fullmatch(line) for line in text.splitlines())
+    found = {name: value for name, value in values(text).items() if "measure" in name}
+    assert list(found) == [
+        'penstock_measure{metric="recall",document="build/m.json"}',
+        'penstock_measure{metric="log_loss",document="build/m.json"}',
+        'penstock_measure{metric="a\\"} 1",document="build/m.json"}',
+    ]
+    assert (
+        float(found['penstock_measure{metric="recall",document="build/m.json"}'])
+        == document["measures"][0]["value"]
+    )

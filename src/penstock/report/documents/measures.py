@@ -192,10 +192,16 @@ class Measures(Record):
 
 
 class Headline(Record):
-    """As much of the document as stands in a summary: building the rest would take longer."""
+    """As much of the document as stands in a summary: building the rest would take longer.
+
+    Attributes:
+        measures: Of all rows.
+        groups: Of some metrics in some groups.
+    """
 
     predictions: Table = Table()
     evaluation_set: str = ""
     measures: tuple[Measure, ...] = ()
+    groups: tuple[Measure, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     comparisons: tuple[Contrast, ...] = ()

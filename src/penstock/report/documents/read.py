@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from penstock import digest
@@ -25,6 +25,9 @@ KINDS: Mapping[str, tuple[type[Record], int]] = {
     "command": (Command, 1),
 }
 """Kind of document → its record and the newest version that is known."""
+
+SUMMARY_METRICS, SUMMARY_GROUPS = 4, 40
+"""So many of the groups' metrics stand in a summary."""
 
 
 class Paper(Record):
@@ -103,7 +106,7 @@ def of_kind(found: tuple[Paper, ...], kind: type[R]) -> Iterator[tuple[Paper, R]
 
 
 def headlines(documents: Mapping[str, bytes]) -> dict[str, Headline]:
-    """As much of each document of measures as stands in a summary, of the whole table only, by path."""
+    """As much of each document of measures as stands in a summary, by path."""
     found: dict[str, Headline] = {}
     for path, content in sorted(documents.items()):
         if b'"measures"' not in content:
@@ -111,18 +114,36 @@ def headlines(documents: Mapping[str, bytes]) -> dict[str, Headline]:
         try:
             document = _parsed(content)
             if document.get("kind") == "measures":
-                found[path] = build(Headline, _whole(document), foreign=True)
+                found[path] = build(Headline, _summarised(document), foreign=True)
         except (MismatchError, RecursionError):
             continue  # the page of the report says why
     return found
 
 
-def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
-    def of_the_table(entry: Any) -> bool:
-        return not (isinstance(entry, dict) and (entry.get("column") or entry.get("group")))
+def _summarised(document: Mapping[str, Any]) -> dict[str, Any]:
+    measures, comparisons = (document.get(name, []) for name in ("measures", "comparisons"))
+    if not (isinstance(measures, list) and isinstance(comparisons, list)):
+        return {**document, "groups": []}  # to be refused for what it has instead
+    sliced = [each for each in measures if _is_group(each)]
+    metrics, groups = (dict.fromkeys(map(str, map(key, sliced))) for key in (_metric, _group))
+    chosen = {*list(metrics)[:SUMMARY_METRICS]}, {*list(groups)[:SUMMARY_GROUPS]}
+    return {
+        **document,
+        "measures": [each for each in measures if not _is_group(each)],
+        "comparisons": [each for each in comparisons if not _is_group(each)],
+        "groups": [
+            each for each in sliced if str(_metric(each)) in chosen[0] and str(_group(each)) in chosen[1]
+        ],
+    }
 
-    def kept(name: str, keep: Callable[[Any], bool]) -> Any:
-        entries = document.get(name, [])
-        return [each for each in entries if keep(each)] if isinstance(entries, list) else entries
 
-    return {**document, **{name: kept(name, of_the_table) for name in ("measures", "comparisons")}}
+def _is_group(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("column") is not None
+
+
+def _metric(entry: Mapping[str, Any]) -> object:
+    return entry.get("metric")
+
+
+def _group(entry: Mapping[str, Any]) -> object:
+    return entry.get("column"), entry.get("group")

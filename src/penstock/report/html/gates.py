@@ -58,20 +58,14 @@ def spoken(judged: GateResult | Judged, word: str) -> str:
         said.append(
             f"interval from {wording.number(judged.interval[0])} to {wording.number(judged.interval[1])}"
         )
-    said += [f"{name} {wording.number(at)}" for name, at in _bounds(judged)]
+    said += wording.bounds(judged)
     return f"{', '.join(said)}: {word}"
-
-
-def _bounds(judged: GateResult | Judged) -> Iterator[tuple[str, float]]:
-    for name, bound in (("at least", judged.minimum), ("at most", judged.maximum)):
-        if bound is not None:
-            yield name, bound
 
 
 def _facts(gate: GateResult) -> Iterator[Fact]:
     if gate.value is not None:
         yield Fact("value", wording.number(gate.value))
-    if bounds := " and ".join(f"{name} {wording.number(at)}" for name, at in _bounds(gate)):
+    if bounds := " and ".join(wording.bounds(gate)):
         yield Fact("bound", bounds)
     if gate.interval is not None:
         how = [wording.share(gate.confidence)] if gate.confidence else []

@@ -22,7 +22,6 @@ from penstock.report.html.blocks import (
 )
 from penstock.report.html.svg import Scale
 
-_ARROWS = {"higher": " ↑", "lower": " ↓"}
 _TASKS = {"binary": "Binary classification", "multiclass": "Multi-class classification"}
 
 
@@ -63,7 +62,7 @@ def _metrics(document: Measures) -> Iterator[Block]:
 
 
 def _named(each: Measure | Contrast) -> str:
-    return each.metric + _ARROWS.get(each.better or "", "")
+    return each.metric + wording.ARROWS.get(each.better or "", "")
 
 
 def _unit_scale(measures: Sequence[Measure]) -> Scale | None:
@@ -149,7 +148,7 @@ def _contrasts(name: str, contrasts: Sequence[Contrast]) -> Block:
             "" if each.change is None else wording.signed(each.change),
             _change_strip(each),
             wording.interval(each.interval) if each.interval else "",
-            says(each),
+            wording.says(each),
         )
         for each in contrasts
     ]
@@ -166,18 +165,6 @@ def _change_strip(each: Contrast) -> Content:
         return ""
     reach = max(map(abs, ends)) * 1.15 or 1.0
     return strip.row(Scale(-reach, reach), each.change, each.interval, reference=0.0)
-
-
-def says(each: Contrast) -> str:
-    """What a change means, as far as its interval shows it."""
-    if each.problem:
-        return each.problem
-    paired = "" if each.paired is None else ", paired" if each.paired else ", unpaired"
-    if each.interval is None or each.better not in ("higher", "lower"):
-        return paired.removeprefix(", ")
-    low, high = each.interval if each.better == "higher" else (-each.interval[1], -each.interval[0])
-    word = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
-    return word + paired
 
 
 def _mcnemar(metric: str, test: Mcnemar) -> Iterator[Fact]:

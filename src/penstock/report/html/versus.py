@@ -13,8 +13,6 @@ from penstock.report.html.svg import Scale
 from penstock.report.versus import MetricChange, Versus
 from penstock.report.versus_text import gate, stage
 
-_ARROWS = {"higher": " ↑", "lower": " ↓"}
-
 
 def render(versus: Versus) -> bytes:
     """The page."""
@@ -79,7 +77,7 @@ def _metrics(versus: Versus) -> Section:
     several = len({each.path for each in versus.metrics}) > 1
     rows = [
         (
-            each.metric + _ARROWS.get(each.better or "", "") + (f" ({each.path})" if several else ""),
+            each.metric + wording.ARROWS.get(each.better or "", "") + (f" ({each.path})" if several else ""),
             _value(each),
             _both(each),
             "" if each.change is None else wording.signed(each.change),
