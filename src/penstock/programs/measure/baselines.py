@@ -23,10 +23,11 @@ class Baseline:
 
     Attributes:
         path: As asked for.
-        table: Absent if it cannot be used; `problem` says why.
+        table: Absent if it cannot be used.
         same: It predicts the rows of our table, and their truth is ours.
         shared_rows: Rows that both tables have, by their ids.
         aligned: Its sample with our rows in our order, if it has them.
+        problem: Why it is not.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Baseline:
             "evaluation_set": table.evaluation_set if table else None,
             "same": self.same,
             "shared_rows": self.shared_rows,
-            "problem": self.problem,
+            "problem": None if table else self.problem,
         }
 
 
@@ -64,7 +65,9 @@ def read(ours: Predictions, request: Mapping[str, Any], asked: Mapping[str, Any]
     place = {each: row for row, each in enumerate(table.ids)}
     shared = sum(each in place for each in ours.ids)
     if table.evaluation_set != ours.evaluation_set:
-        return Baseline(name, path, table, shared_rows=shared)
+        common = f"{shared:,} rows in common of {ours.table.rows:,}"
+        problem = f"the baseline was measured on a different evaluation set ({common})"
+        return Baseline(name, path, table, shared_rows=shared, problem=problem)
     # queries are numbered in the order of each table
     rows = np.array([place[each] for each in ours.ids])
     aligned = replace(table.sample.take(rows), query=ours.sample.query)

@@ -34,8 +34,43 @@ class _Place:
     unpaired: bool
 
 
+class _Rows:
+    """Which rows of a table are in a group; a column is looked at once.
+
+    Args:
+        warnings: What there is to say of columns.
+    """
+
+    def __init__(self, table: Predictions, cut: Sequence[slices.Slice], warnings: list[str]) -> None:
+        self._table, self._warnings = table, warnings
+        self._known = {each.column: {group.value: group.rows for group in each.groups} for each in cut}
+
+    def groups(self, column: str) -> Mapping[str, NDArray[np.intp]]:
+        """The rows of each group of a column.
+
+        Raises:
+            UnusableError: There is no such column.
+        """
+        if column not in self._known:
+            cut = slices.sliced(self._table.table, [column], self._warnings)
+            self._known[column] = {group.value: group.rows for each in cut for group in each.groups}
+        return self._known[column]
+
+    def sample(self, place: _Place, sample: Sample | None = None) -> Sample | None:
+        """The rows of a place, of this table or of a sample with the same rows; None if there are none."""
+        sample = sample or self._table.sample
+        if place.column is None:
+            return sample
+        rows = self.groups(place.column).get(place.group or "")
+        return None if rows is None else sample.take(rows)
+
+
 def comparisons(
-    table: Predictions, request: Mapping[str, Any], cut: Sequence[slices.Slice], progress: Progress
+    table: Predictions,
+    request: Mapping[str, Any],
+    cut: Sequence[slices.Slice],
+    warnings: list[str],
+    progress: Progress,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The entries `baselines` and `comparisons` of the document.
 
@@ -44,40 +79,36 @@ def comparisons(
 
     Args:
         cut: The slices of the table; others that a comparison names are added.
+        warnings: Added to.
 
     Raises:
-        UnusableError: A comparison asks for a baseline, a metric, a column or a group that there is none of.
+        UnusableError: A comparison asks for a baseline, a metric or a column that there is none of.
     """
     known = {}
     for asked in request.get("baselines") or ():
         progress.say(f"reading the baseline {asked['name']}")
         known[str(asked["name"])] = baselines.read(table, request, asked)
+    ours = _Rows(table, cut, warnings)
+    theirs = {name: _Rows(each.table, (), []) for name, each in known.items() if each.table}
     entries = []
-    for place, wanted in _places(request, table, cut, known).items():
+    for place, wanted in _places(request, ours, known).items():
         progress.say(f"comparing with {place.baseline}")
-        entries += _entries(table, known[place.baseline], place, wanted, request)
+        samples = _samples(ours, theirs.get(place.baseline), known[place.baseline], place)
+        entries += _entries(place, wanted, samples, known[place.baseline], options.resamples(request))
     return [each.described() for each in known.values()], entries
 
 
 _Wanted = list[tuple[Metric, float | None]]
 
 
-def _places(
-    request: Mapping[str, Any],
-    table: Predictions,
-    cut: Sequence[slices.Slice],
-    known: Mapping[str, Baseline],
-) -> dict[_Place, _Wanted]:
+def _places(request: Mapping[str, Any], ours: _Rows, known: Mapping[str, Baseline]) -> dict[_Place, _Wanted]:
     """What is compared where, so that metrics of the same rows can share their resamples."""
-    groups = {each.column: [group.value for group in each.groups] for each in cut}
     found: dict[_Place, _Wanted] = {}
     for asked in request.get("comparisons") or ():
         name, column, group = str(asked["baseline"]), asked.get("column"), asked.get("group")
         if name not in known:
             raise UnusableError(f"comparisons: there is no baseline {name!r}")
-        if column is not None and column not in groups:
-            groups[column] = [each.value for each in _groups(table, column)]
-        values = [None] if column is None else groups[column] if group is None else [str(group)]
+        values = [None] if column is None else [str(group)] if group is not None else ours.groups(column)
         wanted = (metrics.find(str(asked["metric"]), options.bins(request)), asked.get("confidence"))
         for value in values:
             place = _Place(name, column, value, bool(asked.get("unpaired")))
@@ -87,17 +118,34 @@ def _places(
     return found
 
 
-def _groups(table: Predictions, column: str) -> list[slices.Group]:
-    return [group for each in slices.sliced(table.table, [column], []) for group in each.groups]
+@dataclass(frozen=True)
+class _Samples:
+    """Both sides of a comparison, and why one of them is absent."""
+
+    ours: Sample | None
+    theirs: Sample | None
+    problem: str | None
+
+
+def _samples(ours: _Rows, theirs: _Rows | None, baseline: Baseline, place: _Place) -> _Samples:
+    one = ours.sample(place)
+    if one is None:
+        return _Samples(None, None, f"there are no rows with {place.column} {place.group!r}")
+    if baseline.aligned is not None:
+        return _Samples(one, ours.sample(place, baseline.aligned), None)
+    if theirs is None or not place.unpaired:
+        return _Samples(one, None, baseline.problem)
+    try:
+        other = theirs.sample(place)
+    except UnusableError as error:
+        return _Samples(one, None, str(error))
+    return _Samples(one, other, f"the baseline has no rows with {place.column} {place.group!r}")
 
 
 def _entries(
-    table: Predictions, baseline: Baseline, place: _Place, wanted: _Wanted, request: Mapping[str, Any]
+    place: _Place, wanted: _Wanted, samples: _Samples, baseline: Baseline, resamples: int
 ) -> list[dict[str, Any]]:
-    ours = _sample(table, place)
-    theirs, problem = _theirs(table, baseline, place)
-    if ours is None:
-        problem = f"there are no rows with {place.column} {place.group!r}"
+    ours, theirs = samples.ours, samples.theirs
     sides = [
         tuple(statistic_on(sample, metric) if sample else "there are no rows" for sample in (ours, theirs))
         for metric, _ in wanted
@@ -109,10 +157,10 @@ def _entries(
     ]
     seed = f"{place.column}={place.group}" if place.column else ""
     if baseline.same:
-        limits = iter(paired.bounds(both, options.resamples(request), seed))
+        limits = iter(paired.bounds(both, resamples, seed))
     else:
         apart = [(each.first, each.second, each.confidence) for each in both]
-        limits = iter(independent.bounds(apart, options.resamples(request), seed))
+        limits = iter(independent.bounds(apart, resamples, seed))
     entries = []
     for (metric, confidence), (one, other) in zip(wanted, sides, strict=True):
         entry: dict[str, Any] = {
@@ -127,7 +175,7 @@ def _entries(
             entry |= _change(one, other, confidence, next(limits))
             entry["mcnemar"] = _mcnemar(metric, one, other) if baseline.same else None
         else:
-            entry |= _nothing(one, other, ours, confidence, problem) | {"mcnemar": None}
+            entry |= _nothing(one, other, samples, confidence) | {"mcnemar": None}
         entries.append(entry)
     return entries
 
@@ -147,16 +195,14 @@ def _change(ours: Statistic, theirs: Statistic, confidence: float | None, limits
 
 
 def _nothing(
-    ours: Statistic | str,
-    theirs: Statistic | str,
-    sample: Sample | None,
-    confidence: float | None,
-    problem: str | None,
+    ours: Statistic | str, theirs: Statistic | str, samples: _Samples, confidence: float | None
 ) -> dict[str, Any]:
     """The entry of a change that has no value."""
-    why = problem or (ours if isinstance(ours, str) else f"baseline: {theirs}")
+    why = f"baseline: {theirs}" if isinstance(ours, Statistic) else ours
+    if samples.ours is None or samples.theirs is None:
+        why = str(samples.problem)
     return {
-        "rows": sample.rows if sample else 0,
+        "rows": samples.ours.rows if samples.ours else 0,
         "value": ours.value if isinstance(ours, Statistic) else None,
         "baseline_value": theirs.value if isinstance(theirs, Statistic) else None,
         "change": None,
@@ -181,31 +227,3 @@ def _mcnemar(metric: Metric, ours: Statistic, theirs: Statistic) -> dict[str, An
         "p_value": differences.mcnemar(this, other),
         "method": "exact",
     }
-
-
-def _rows(table: Predictions, place: _Place) -> NDArray[np.intp] | None:
-    if place.column is None:
-        return np.arange(table.table.rows)
-    return next((each.rows for each in _groups(table, place.column) if each.value == place.group), None)
-
-
-def _sample(table: Predictions, place: _Place) -> Sample | None:
-    rows = _rows(table, place)
-    return None if rows is None else table.sample.take(rows)
-
-
-def _theirs(table: Predictions, baseline: Baseline, place: _Place) -> tuple[Sample | None, str | None]:
-    """The baseline's rows to compare with, or why there are none."""
-    if baseline.table is None:
-        return None, baseline.problem
-    if baseline.aligned is not None:
-        rows = _rows(table, place)
-        return None if rows is None else baseline.aligned.take(rows), None
-    if not place.unpaired:
-        common = f"{baseline.shared_rows:,} rows in common of {table.table.rows:,}"
-        return None, f"the baseline was measured on a different evaluation set ({common})"
-    try:
-        theirs = _sample(baseline.table, place)
-    except UnusableError as error:
-        return None, str(error)
-    return theirs, None if theirs else f"the baseline has no rows with {place.column} {place.group!r}"

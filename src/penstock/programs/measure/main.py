@@ -85,7 +85,9 @@ def _compared(
     if request.get("baselines") or request.get("comparisons"):
         from . import comparison
 
-        found["baselines"], found["comparisons"] = comparison.comparisons(table, request, cut, progress)
+        found["baselines"], found["comparisons"] = comparison.comparisons(
+            table, request, cut, warnings, progress
+        )
     if request.get("fairness"):
         from . import fairness
 
