@@ -14,7 +14,6 @@ import io
 import itertools
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -130,20 +129,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def read(path: str, wanted: Callable[[str], bool] | None = None, delimiter: str = ",") -> Table:
+def read(path: str, wanted: Callable[[str], bool] | None = None) -> Table:
     """The table that a file holds.
 
     Args:
         wanted: Which columns are read, by name; all if absent.
-        delimiter: Of a CSV file.
 
     Raises:
-        UnusableError: It holds none; names the line.
+        UnusableError: It holds none: no header, a name twice, broken quotes, a row of another length, no UTF-8,
+            no Parquet; names the line.
         OSError: It cannot be read.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
-        return _read_csv(path, wanted or _all, delimiter)
+        return _read_csv(path, wanted or _all)
     if suffix in (".parquet", ".pq"):
         return _read_parquet(path, wanted or _all)
     raise UnusableError(f"{path}: neither .csv nor .parquet")
@@ -180,54 +179,52 @@ class _Hashing(io.RawIOBase):
         super().close()
 
 
-@dataclass(frozen=True)
-class CsvRows:
-    """The rows of a CSV file, to be read once.
-
-    Attributes:
-        names: Of the columns.
-        chunks: Up to 32,768 rows at a time: the line on which each ends, and the text of each column.
-        digest: SHA-256 of the file, known when all rows were read.
-    """
-
-    names: list[str]
-    chunks: Iterator[tuple[list[int], list[tuple[str, ...]]]]
-    digest: Callable[[], str]
-
-
-@contextmanager
-def csv_rows(path: str, delimiter: str = ",") -> Iterator[CsvRows]:
-    """Read a CSV file in bounded memory, and strictly.
-
-    Raises:
-        UnusableError: Not UTF-8, broken quotes, a row of another length, no header, a name twice.
-    """
+def _read_csv(path: str, wanted: Callable[[str], bool]) -> Table:
     csv.field_size_limit(FIELD_LIMIT_CHARACTERS)
     source = _Hashing(path)
     with io.TextIOWrapper(io.BufferedReader(source, 1 << 18), encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        rows = ((reader.line_num, row) for row in reader if row)
+        reader = csv.reader(text, strict=True)
+        lines = array("q")
         try:
-            header = next(rows, None)
-            if header is None:
+            rows = ((reader.line_num, row) for row in reader if row)
+            _, names = next(rows, (1, []))
+            if not names:
                 raise UnusableError(f"{path}:1: empty; there is not even a header")
-            _check_names(path, header[1])
-            chunks = _csv_chunks(path, rows, len(header[1]))
-            yield CsvRows(header[1], chunks, lambda: f"sha256:{source.hash.hexdigest()}")
+            _check_names(path, names)
+            columns = _csv_columns(path, names, rows, lines, wanted)
         except csv.Error as error:
             raise UnusableError(f"{path}:{reader.line_num}: no CSV: {error}") from None
         except UnicodeDecodeError:
             raise _not_text(path) from None
+    return Table(path, f"sha256:{source.hash.hexdigest()}", names, len(lines), columns, lines)
 
 
-def _csv_chunks(
-    path: str, rows: Iterator[tuple[int, list[str]]], width: int
-) -> Iterator[tuple[list[int], list[tuple[str, ...]]]]:
+def _csv_columns(
+    path: str,
+    names: Sequence[str],
+    rows: Iterator[tuple[int, list[str]]],
+    lines: array[int],
+    wanted: Callable[[str], bool],
+) -> dict[str, Column]:
+    """The wanted columns, some rows at a time, so that no more of the text is in memory; fills `lines`."""
+    places = {name: place for place, name in enumerate(names) if wanted(name)}
+    known: dict[str, dict[str, int]] = {name: {} for name in places}
+    codes: dict[str, list[NDArray[np.int32]]] = {name: [np.empty(0, np.int32)] for name in places}
     while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
         for line, row in chunk:
-            if len(row) != width:
-                raise UnusableError(f"{path}:{line}: {len(row)} values, but the header names {width} columns")
-        yield [line for line, _ in chunk], list(zip(*(row for _, row in chunk), strict=True))
+            if len(row) != len(names):
+                raise UnusableError(
+                    f"{path}:{line}: {len(row)} values, but the header names {len(names)} columns"
+                )
+        lines.extend(line for line, _ in chunk)
+        columns = list(zip(*(row for _, row in chunk), strict=True))
+        for name, place in places.items():
+            index = known[name]
+            for text in dict.fromkeys(columns[place]):
+                index.setdefault(text, len(index))
+            coded = map(index.__getitem__, columns[place])
+            codes[name].append(np.fromiter(coded, dtype=np.int32, count=len(chunk)))
+    return {name: Column(np.concatenate(codes[name]), list(known[name])) for name in places}
 
 
 def _not_text(path: str) -> UnusableError:
@@ -241,26 +238,6 @@ def _not_text(path: str) -> UnusableError:
                     f"{path}:{number}: not UTF-8: byte 0x{byte:02x}; write the table as UTF-8"
                 )
     return UnusableError(f"{path}: not UTF-8; write the table as UTF-8")
-
-
-def _read_csv(path: str, wanted: Callable[[str], bool], delimiter: str) -> Table:
-    lines = array("q")
-    with csv_rows(path, delimiter) as file:
-        places = {name: place for place, name in enumerate(file.names) if wanted(name)}
-        known: dict[str, dict[str, int]] = {name: {} for name in places}
-        codes: dict[str, list[NDArray[np.int32]]] = {name: [] for name in places}
-        for chunk_lines, columns in file.chunks:
-            lines.extend(chunk_lines)
-            for name, place in places.items():
-                index = known[name]
-                for text in dict.fromkeys(columns[place]):
-                    index.setdefault(text, len(index))
-                coded = map(index.__getitem__, columns[place])
-                codes[name].append(np.fromiter(coded, dtype=np.int32, count=len(chunk_lines)))
-        digest = file.digest()
-    empty = [np.empty(0, np.int32)]
-    read = {name: Column(np.concatenate(codes[name] or empty), list(known[name])) for name in places}
-    return Table(path, digest, file.names, len(lines), read, lines)
 
 
 # Parquet

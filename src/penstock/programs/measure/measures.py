@@ -71,7 +71,7 @@ def bounds(statistics: Sequence[tuple[Statistic, float | None]], resamples: int,
     """
     found: list[Bounds | None] = []
     for statistic, confidence in statistics:
-        closed = statistic.closed(confidence or 0.95)
+        closed = statistic.closed(confidence or 0.95)  # the standard error is the same for any confidence
         if confidence is None:
             closed = Bounds(None, None, closed.standard_error if closed else None)
         found.append(closed or too_few(statistic))

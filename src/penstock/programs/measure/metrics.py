@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from ..common.program import UnusableError
 from ..common.tables import nearest, shown
 from . import confusion, own, probabilistic, regression
-from .sample import BINARY, CLASSIFICATION, MULTICLASS, RANKING, REGRESSION, Sample, UnmeasurableError
+from .sample import (
+    BINARY,
+    CLASSIFICATION,
+    MULTICLASS,
+    RANKING,
+    REGRESSION,
+    MissingColumnError,
+    Sample,
+    UnmeasurableError,
+)
 from .statistic import Negative, Statistic
 
 HIGHER, LOWER = "higher", "lower"
@@ -209,8 +218,10 @@ def usual(sample: Sample) -> tuple[str, ...]:
     def possible(name: str) -> bool:
         try:
             find(name).statistic(sample)
-        except UnmeasurableError:
+        except MissingColumnError:
             return False
+        except UnmeasurableError:
+            return True  # that it has no value here is worth saying
         return True
 
     return tuple(filter(possible, USUAL[sample.task]))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .distributions import two_sided
 from .intervals import Bounds
-from .sample import Floats, Sample, UnmeasurableError
+from .sample import Floats, MissingColumnError, Sample, UnmeasurableError
 from .statistic import Bare, Mean, Median, Moments, Statistic, Weighted
 
 FEWEST_FOR_RANKS = 50
@@ -191,7 +191,7 @@ def by_query(metric: Callable[[Floats, Floats], float | None], needs: str) -> Ca
     def build(sample: Sample) -> Statistic:
         score = sample.scored
         if sample.query is None:
-            raise UnmeasurableError("the table has no column `query`")
+            raise MissingColumnError("the table has no column `query`")
         order = np.argsort(sample.query, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(sample.query[order]) != 0])
         values, rows = [], 0

@@ -23,6 +23,10 @@ class UnmeasurableError(Exception):
     """A metric has no value on these rows; the message says why, as a clause: `no row is truly 'yes'`."""
 
 
+class MissingColumnError(UnmeasurableError):
+    """The table lacks a column that a metric needs."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """Rows of a predictions table, as arrays of one length.
@@ -83,14 +87,14 @@ class Sample:
     def predicted(self) -> NDArray[Any]:
         """The predictions."""
         if self.prediction is None:
-            raise UnmeasurableError("the table has no column of predictions")
+            raise MissingColumnError("the table has no column of predictions")
         return self.prediction
 
     @functools.cached_property
     def scored(self) -> Floats:
         """The scores."""
         if self.score is None:
-            raise UnmeasurableError("the table has no column of scores")
+            raise MissingColumnError("the table has no column of scores")
         return self.score
 
     @functools.cached_property
@@ -101,7 +105,7 @@ class Sample:
         if self.task == BINARY and self.positive is not None and len(self.classes) <= 2:  # noqa: PLR2004
             first = self.scored if self.positive == 0 else 1 - self.scored
             return np.stack([first, 1 - first], axis=1)
-        raise UnmeasurableError("the table has no columns of class probabilities (`score_<class>`)")
+        raise MissingColumnError("the table has no columns of class probabilities (`score_<class>`)")
 
     @functools.cached_property
     def is_positive(self) -> NDArray[np.bool_]:
