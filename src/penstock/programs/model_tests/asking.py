@@ -16,8 +16,7 @@ from ..common.predictors import Predictor
 from ..common.program import Progress, UnusableError
 from ..common.rows import Rows
 from ..measure.metrics import Metric
-from ..measure.statistic import Statistic
-from .measuring import metric_of, statistic
+from .measuring import Measured, measured, metric_of
 
 
 class PredictError(Exception):
@@ -92,13 +91,13 @@ class Case:
             raise UnusableError(f"{where}: a metric needs the truth: name its column as `target`")
         return metric_of(name or self.request.get("metric"), self.subject, where if name else "metric")
 
-    def statistic(self, metric: Metric, outputs: Outputs) -> Statistic:
+    def measured(self, metric: Metric, outputs: Outputs) -> Measured:
         """A metric of the rows whose truth is known; `outputs` are of all rows.
 
         Raises:
             UnmeasurableError: It has no value.
         """
-        return statistic(metric, self.truth, outputs.take(self.known), self.subject)
+        return measured(metric, self.truth, outputs.take(self.known), self.subject)
 
     def named(self, row: int) -> str:
         """A row in a sentence: by its id if there is one, else by its place from 1."""

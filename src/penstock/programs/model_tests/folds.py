@@ -15,7 +15,7 @@ from ..measure.sample import UnmeasurableError
 from .asking import Case, PredictError, predicted
 from .changes import SEED
 from .judging import FAIL, Result, within
-from .measuring import statistic
+from .measuring import measured
 from .options import Options
 
 Train = Callable[[pd.DataFrame], Predictor]
@@ -51,7 +51,7 @@ def cross_validation(case: Case, options: Options) -> Result:
             model = train(case.rows.table.iloc[case.known[~held]].reset_index(drop=True))
             rows = case.rows.features.iloc[case.known[held]].reset_index(drop=True)
             outputs = predicted(model, rows, case.subject)
-            values.append(statistic(metric, case.truth[held], outputs, case.subject).value)
+            values.append(measured(metric, case.truth[held], outputs, case.subject).value)
         except (PredictError, UnmeasurableError) as error:
             return Result(name, name, FAIL, f"fold {fold + 1} of {count}: {error}", maximum=most)
     spread, mean = float(np.std(values, ddof=1)), float(np.mean(values))

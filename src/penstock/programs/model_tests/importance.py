@@ -10,10 +10,9 @@ import numpy as np
 from ..measure.distributions import two_sided
 from ..measure.metrics import Metric
 from ..measure.sample import UnmeasurableError
-from ..measure.statistic import Statistic
 from .asking import Case, PredictError
 from .changes import SEED
-from .measuring import changes, sign, statistic
+from .measuring import Measured, changes, measured, sign
 from .options import Options
 
 _REPEATS = 10
@@ -75,13 +74,13 @@ def _of_feature(case: Case, metric: Metric, name: str, repeats: int, most: int) 
     rows = case.rows.features.iloc[places].reset_index(drop=True)
     draws = np.random.default_rng([SEED, list(case.rows.features.columns).index(name)])
     try:
-        before = statistic(metric, truth, case.outputs.take(places), case.subject)
-        shuffled: list[Statistic] = []
+        before = measured(metric, truth, case.outputs.take(places), case.subject)
+        shuffled: list[Measured] = []
         for repeat in range(repeats):
             case.progress.say(f"shuffling {name}: {repeat + 1} of {repeats}")
             mixed = rows[name].iloc[draws.permutation(len(rows))].reset_index(drop=True)
             outputs = case.predict(rows.assign(**{name: mixed}))
-            shuffled.append(statistic(metric, truth, outputs, case.subject))
+            shuffled.append(measured(metric, truth, outputs, case.subject))
     except (PredictError, UnmeasurableError) as error:
         raise ImportanceError(f"with {name} shuffled, {error}") from None
     value = sign(metric) * float(np.mean([before.value - after.value for after in shuffled]))
@@ -89,7 +88,7 @@ def _of_feature(case: Case, metric: Metric, name: str, repeats: int, most: int) 
 
 
 def _bounds(
-    case: Case, value: float, before: Statistic, shuffled: list[Statistic]
+    case: Case, value: float, before: Measured, shuffled: list[Measured]
 ) -> tuple[float, float] | None:
     """Normal bounds, by the standard error of the loss in one shuffle: that of the mean is no larger."""
     if case.confidence is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..common.program import UnusableError
 from ..measure import measures, metrics, paired
 from ..measure.intervals import Bounds
 from ..measure.metrics import Metric
+from ..measure.paired import Pair
 from ..measure.sample import BINARY, MULTICLASS, RANKING, REGRESSION, Sample, UnmeasurableError
 from ..measure.statistic import Statistic
 
@@ -50,7 +52,21 @@ def metric_of(name: str | None, subject: Subject, where: str) -> Metric:
     return found
 
 
-def statistic(metric: Metric, truth: Any, outputs: Outputs, subject: Subject) -> Statistic:
+@dataclass(frozen=True)
+class Measured:
+    """A metric on some rows of which the truth is known."""
+
+    metric: Metric
+    sample: Sample
+    statistic: Statistic
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.statistic.value
+
+
+def measured(metric: Metric, truth: Any, outputs: Outputs, subject: Subject) -> Measured:
     """A metric on some rows.
 
     Args:
@@ -67,12 +83,16 @@ def statistic(metric: Metric, truth: Any, outputs: Outputs, subject: Subject) ->
     for values in (outputs.numbers, outputs.scores):
         if values is not None and not np.isfinite(values).all():
             raise UnmeasurableError("the model gave values that are not finite")
-    if outputs.labels is not None:
-        return metric.statistic(_of_classes(truth, outputs, subject))
+    sample = _of_numbers if outputs.labels is None else _of_classes
+    rows = sample(truth, outputs, subject)
+    return Measured(metric, rows, metric.statistic(rows))
+
+
+def _of_numbers(truth: Any, outputs: Outputs, subject: Subject) -> Sample:
     places = np.arange(len(truth))
     if subject.task == REGRESSION:
-        return metric.statistic(Sample(REGRESSION, truth, prediction=outputs.numbers, numbers=places))
-    return metric.statistic(Sample(subject.task, truth, score=outputs.numbers, numbers=places))
+        return Sample(REGRESSION, truth, prediction=outputs.numbers, numbers=places)
+    return Sample(subject.task, truth, score=outputs.numbers, numbers=places)
 
 
 def _of_classes(truth: NDArray[np.object_], outputs: Outputs, subject: Subject) -> Sample:
@@ -80,9 +100,12 @@ def _of_classes(truth: NDArray[np.object_], outputs: Outputs, subject: Subject) 
     assert labels is not None
     if any(label is None for label in labels):
         raise UnmeasurableError("the model gave no prediction for some rows")
-    strange = {*truth.tolist(), *labels.tolist()} - set(subject.classes)
-    classes = (*subject.classes, *sorted(strange))
+    strange = sorted(set(truth.tolist()) - set(subject.classes))
+    classes = (*subject.classes, *strange)
     place = {name: index for index, name in enumerate(classes)}
+    unknown = set(labels.tolist()) - set(classes)
+    if unknown:
+        raise UnmeasurableError(f"the model predicted {min(unknown)!r}, a class that nobody knows")
     positive = None if subject.positive is None else place[subject.positive]
     improbable = None
     if scores is not None:
@@ -102,16 +125,20 @@ def _of_classes(truth: NDArray[np.object_], outputs: Outputs, subject: Subject) 
     )
 
 
-def bounds(found: Statistic, confidence: float | None) -> Bounds:
+def bounds(found: Measured, confidence: float | None) -> Bounds:
     """An interval of a metric, by a formula where there is one, else from resamples."""
-    return measures.bounds([(found, confidence)], RESAMPLES, _SEED)[0]
+    return measures.bounds([(found.statistic, confidence)], RESAMPLES, _SEED)[0]
 
 
-def changes(before: Statistic, after: Sequence[Statistic], confidence: float | None) -> list[Bounds]:
+def changes(before: Measured, after: Sequence[Measured], confidence: float | None) -> list[Bounds]:
     """Intervals of `after - before`, paired by row."""
     if confidence is None:
         return [_NO_BOUNDS] * len(after)
-    return paired.bounds([(each, before, confidence) for each in after], RESAMPLES, _SEED)
+    pairs = [
+        Pair(each.metric, each.sample, before.sample, each.statistic, before.statistic, confidence)
+        for each in after
+    ]
+    return paired.bounds(pairs, RESAMPLES, _SEED)
 
 
 def sign(metric: Metric) -> int:

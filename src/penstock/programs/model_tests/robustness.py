@@ -86,11 +86,11 @@ def disturbed(rows: pd.DataFrame, kind: str, amount: float, columns: list[str]) 
 
 def _measured(case: Case, metric: Metric, rows: pd.DataFrame) -> dict[str, Any]:
     try:
-        before = case.statistic(metric, case.outputs)
+        before = case.measured(metric, case.outputs)
     except UnmeasurableError as error:
         return _entry(metric.name, metric.better, problem=str(error))
     try:
-        after = case.statistic(metric, case.predict(rows))
+        after = case.measured(metric, case.predict(rows))
     except (PredictError, UnmeasurableError) as error:
         return _entry(metric.name, metric.better, before.value, problem=f"with the disturbed rows, {error}")
     found = changes(before, [after], case.confidence)[0]

@@ -12,10 +12,9 @@ from ..common.rows import check_columns
 from ..measure.intervals import Interval
 from ..measure.metrics import Metric
 from ..measure.sample import UnmeasurableError
-from ..measure.statistic import Statistic
 from .asking import Case
 from .judging import FAIL, INCONCLUSIVE, PASS, Result, counted, within
-from .measuring import bounds, statistic
+from .measuring import Measured, bounds, measured
 from .options import Options
 
 MOST_GROUPS = 200
@@ -25,7 +24,7 @@ _LEAST_ROWS = 30
 @dataclass(frozen=True)
 class _Group:
     name: str
-    measured: Statistic | None
+    measured: Measured | None
     bounds: Interval | None
     rows: int
     problem: str | None
@@ -100,7 +99,7 @@ def _groups(case: Case, by: list[str]) -> Iterator[tuple[str, NDArray[np.int64]]
 def _measured(case: Case, metric: Metric, name: str, places: NDArray[np.int64]) -> _Group:
     try:
         outputs = case.outputs.take(case.known[places])
-        found = statistic(metric, case.truth[places], outputs, case.subject)
+        found = measured(metric, case.truth[places], outputs, case.subject)
     except UnmeasurableError as error:
         return _Group(name, None, None, len(places), str(error))
     return _Group(name, found, bounds(found, case.confidence).interval, len(places), None)

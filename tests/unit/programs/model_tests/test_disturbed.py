@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, roc_a
 
 from model_samples import FEATURES, Workspace, classifier, regressor, rows
 from penstock.programs.common.outputs import Outputs, Subject
-from penstock.programs.model_tests.measuring import changes, metric_of, statistic
+from penstock.programs.model_tests.measuring import changes, measured, metric_of
 from penstock.programs.model_tests.robustness import disturbed
 
 
@@ -118,7 +118,7 @@ def test_an_interval_of_the_change_covers_the_true_change() -> None:
         noisy = x + draws.normal(0, 0.5, 200)
         truth = np.where(x > 0, "yes", "no").astype(object)
         said = [Outputs(labels=np.where(part > 0, "yes", "no").astype(object)) for part in (x, noisy)]
-        before, after = (statistic(metric, truth, part, about) for part in said)
+        before, after = (measured(metric, truth, part, about) for part in said)
         bounds = changes(before, [after], 0.95)[0].interval
         assert bounds is not None
         covered += bounds[0] <= -true_change <= bounds[1]
