@@ -43,7 +43,6 @@ def draw(stages: Sequence[StageResult]) -> Markup | None:
         viewBox=f"0 0 {width} {height}",
         role="img",
         aria_label=said,
-        focusable="false",
     )
 
 

@@ -68,17 +68,16 @@ def row(
     """
     middle = ROW_HEIGHT // 2
     lines = [
-        element("line", class_=kind, x1=scale.place(at), x2=scale.place(at), y1=0, y2=ROW_HEIGHT)
+        element("line", class_=kind, x1=scale.place(at), x2=scale.place(at), y2=ROW_HEIGHT)
         for kind, at in (("reference", reference), *(("bound", bound) for bound in bounds))
         if at is not None
     ]
     return svg.picture(
         _allowed(scale, *bounds, 0, ROW_HEIGHT),
-        element("line", class_="base", x1="0", x2="100%", y1=middle, y2=middle),
         *lines,
         _number(scale, value, interval, look, middle),
         label=None,
-        class_=f"strip {look}",
+        class_=f"strip row {look}",
         height=ROW_HEIGHT,
     )
 

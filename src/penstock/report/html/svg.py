@@ -25,17 +25,18 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
     Args:
         attributes: `class_` and `stroke_width` for `class` and `stroke-width`; None leaves one out.
     """
-    inside = "".join(child if isinstance(child, Markup) else escape(one_line(child)) for child in children)
-    return Markup("<{}{}>{}</{}>").format(name, _attributes(attributes), Markup(inside), name)  # noqa: S704 - each part of it is markup
+    head = f"<{name}{_attributes(attributes)}"
+    inside = "".join(each if isinstance(each, Markup) else escape(one_line(each)) for each in children)
+    # `head` and `inside` are markup already
+    return Markup(f"{head}>{inside}</{name}>" if children else f"{head}/>")  # noqa: S704
 
 
-def _attributes(attributes: dict[str, object]) -> Markup:
-    texts = (
+def _attributes(attributes: dict[str, object]) -> str:
+    return "".join(
         f' {name.rstrip("_").replace("_", "-")}="{escape(_text(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
-    return Markup("".join(texts))  # noqa: S704 - escaped above
 
 
 def _text(value: object) -> str:
@@ -61,7 +62,6 @@ def picture(*children: str, label: str | None, class_: str, height: int) -> Mark
         class_=class_,
         width="100%",
         height=height,
-        focusable="false",
         **_spoken(label),
     )
 
@@ -73,7 +73,6 @@ def chart(*children: str, label: str, class_: str, size: tuple[int, int]) -> Mar
         *children,
         class_=class_,
         viewBox=f"0 0 {size[0]} {size[1]}",
-        focusable="false",
         **_spoken(label),
     )
 
@@ -84,7 +83,7 @@ def _spoken(label: str | None) -> dict[str, object]:
 
 def percent(share: float) -> str:
     """A share of the width; what lies outside of the picture is put at its edge."""
-    return f"{min(max(share, 0.0), 1.0) * 100:.2f}".rstrip("0").rstrip(".") + "%"
+    return f"{min(max(share, 0.0), 1.0) * 100:.1f}".removesuffix(".0") + "%"
 
 
 class Scale(Record, kw_only=False):

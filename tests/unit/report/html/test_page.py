@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import time
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -388,3 +389,22 @@ def test_a_run_without_anything_has_a_page() -> None:
     tree = rendered(samples.report(gates=(), publications=()))
     assert [text for tag, text in tree.texts if tag == "h2"] == []
     assert "Nothing had to run" in tree.said()
+
+
+def test_ten_metrics_of_twenty_slices_are_shown_in_time_and_in_half_a_megabyte() -> None:
+    document = documents.measures(names=("recall",))
+    one = document["measures"][0]
+    document["measures"] = [
+        one | {"metric": f"metric-{metric}", "column": column, "group": group, "rows": 24_321}
+        for metric in range(10)
+        for column, group in [
+            (None, None),
+            *((f"slice-{number}", group) for number in range(20) for group in "abcd"),
+        ]
+    ]
+    content = documents.encoded(document)
+    began = time.process_time()
+    html = page.render(samples.refused(), {"m.json": content})
+    assert time.process_time() - began < 3
+    assert html.count(b"slice-19 = d") == 10
+    assert len(html) < 500_000
