@@ -136,8 +136,8 @@ def read(path: str, wanted: Callable[[str], bool] | None = None) -> Table:
         wanted: Which columns are read, by name; all if absent.
 
     Raises:
-        UnusableError: It holds none: no header, a name twice, broken quotes, a row of another length, no UTF-8,
-            no Parquet; names the line.
+        UnusableError: It holds none (no header, a name twice, broken quotes, a row of another length, bytes
+            that are not UTF-8 or no Parquet); names the line.
         OSError: It cannot be read.
     """
     suffix = Path(path).suffix.lower()

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .distributions import two_sided
+from .intervals import Bounds, wilson
 from .sample import BINARY, Floats, Sample, UnmeasurableError
 from .statistic import Counts, MeanShare, Proportion, Statistic
 
@@ -135,6 +137,51 @@ def weighted(values: Floats, margins: Margins) -> Floats:
 # From samples to statistics
 
 
+class _OfMargins(Counts):
+    """A function of the margins of a confusion matrix."""
+
+    def __init__(
+        self, table: Confusion, function: Callable[[Margins], Floats], name: Callable[[int], str]
+    ) -> None:
+        rows = len(table.cells)
+        super().__init__(table.cells, len(table.truth), lambda drawn: function(table.margins(drawn)), rows)
+        self._function, self._name = function, name
+        self._truly = np.bincount(table.truth[table.cells], minlength=table.classes)
+        self._flawless = bool((table.truth == table.prediction).all())
+
+    def closed(self, confidence: float) -> Bounds | None:
+        """Where all rows are right, how low the value may be; none where resamples often lack a class."""
+        if self._flawless:
+            low = self._worst(confidence)
+            return Bounds((low, self.value), "none-wrong", (self.value - low) / two_sided(confidence))
+        rarest = int(np.argmin(np.where(self._truly > 0, self._truly, self.rows + 1)))
+        count = int(self._truly[rarest])
+        if count < FEWEST_OF_A_CLASS:
+            why = f"only {count} {'row is' if count == 1 else 'rows are'} truly {self._name(rarest)}"
+            return Bounds(None, None, None, f"{why}: too few for an interval")
+        return None
+
+    def _worst(self, confidence: float) -> float:
+        """The lowest value if as many rows were wrong as may well be, all of one class and in one way."""
+        wrong = self.rows * wilson(0, self.rows, confidence)[1]
+        rare = np.argsort(self._truly, kind="stable")
+        there = rare[self._truly[rare] > 0]
+        pairs = [(one, other) for one in there[:MOST_TRIED] for other in rare[:MOST_TRIED] if one != other]
+        places, (one, other) = np.arange(len(pairs)), np.array(pairs).T
+        truly = np.repeat(self._truly[None, :].astype(np.float64), len(pairs), axis=0)
+        right, predicted = truly.copy(), truly.copy()
+        moved = np.minimum(wrong, truly[places, one])
+        right[places, one] -= moved
+        predicted[places, one] -= moved
+        predicted[places, other] += moved
+        values = self._function(Margins(right, truly, predicted, truly.sum(axis=1)))
+        return min(float(np.nanmin(values)), self.value)
+
+
+MOST_TRIED = 50
+FEWEST_OF_A_CLASS = 5
+
+
 def counts(
     function: Callable[[Margins], Floats], *, needs: str | None = None
 ) -> Callable[[Sample], Statistic]:
@@ -145,16 +192,7 @@ def counts(
     """
 
     def build(sample: Sample) -> Statistic:
-        table = confusion(sample)
-        truly = np.bincount(sample.truth, minlength=table.classes)
-        rarest = int(np.argmin(np.where(truly > 0, truly, sample.rows + 1)))
-        found = Counts(
-            table.cells,
-            len(table.truth),
-            lambda drawn: function(table.margins(drawn)),
-            sample.rows,
-            (int(truly[rarest]), sample.name(rarest)),
-        )
+        found = _OfMargins(confusion(sample), function, sample.name)
         if math.isnan(found.value):
             raise UnmeasurableError(needs or "it has no value on these rows")
         return found

@@ -192,10 +192,10 @@ def find(name: str, bins: int = BINS) -> Metric:
     plain = name.strip().lower()
     if plain.startswith("neg_"):
         found = find(plain.removeprefix("neg_"), bins)
-        if found.better == LOWER:
-            return replace(
-                found, name=name, better=HIGHER, build=lambda s: Negative(found.build(s)), proportion=False
-            )
+        better = {HIGHER: LOWER, LOWER: HIGHER}.get(found.better or "")
+        return replace(
+            found, name=name, better=better, build=lambda s: Negative(found.build(s)), proportion=False
+        )
     if (top := re.fullmatch(r"top_(\d{1,9})_accuracy(_score)?", plain)) and int(top[1]) > 0:
         return replace(METRICS["top_k_accuracy"], name=name, build=probabilistic.top_k_accuracy(int(top[1])))
     for spelling in (plain, plain.removesuffix("_score")):

@@ -75,29 +75,11 @@ class Counts(Statistic):
         function: From (draws, cells) to the value, NaN where there is none.
     """
 
-    def __init__(
-        self,
-        cells: NDArray[Any],
-        size: int,
-        function: ManyToOne,
-        rows: int,
-        smallest: tuple[int, str] | None = None,
-    ) -> None:
+    def __init__(self, cells: NDArray[Any], size: int, function: ManyToOne, rows: int) -> None:
         self.cells, self.size, self.function = cells, size, function
-        self.units, self.rows, self.smallest = len(cells), rows, smallest
+        self.units, self.rows = len(cells), rows
         counts = np.bincount(cells, minlength=size).astype(np.float64)
         self.value = float(function(counts[None, :])[0])
-
-    def closed(self, confidence: float) -> Bounds | None:  # noqa: ARG002 - the rest of the family needs it
-        """None are had where a class has so few rows that many resamples would have none of it."""
-        if self.smallest is not None and self.smallest[0] < FEWEST_OF_A_CLASS:
-            count, name = self.smallest
-            why = f"only {count} {'row is' if count == 1 else 'rows are'} truly {name}"
-            return Bounds(None, None, None, f"{why}: too few for an interval")
-        return None
-
-
-FEWEST_OF_A_CLASS = 5
 
 
 class MeanShare(Counts):

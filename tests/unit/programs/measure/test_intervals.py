@@ -108,6 +108,31 @@ def test_a_balanced_accuracy_is_bounded_by_the_joined_bounds_of_its_recalls() ->
     assert resampled.bounds(0.95).interval == pytest.approx((low, high), abs=0.02)
 
 
+@pytest.mark.parametrize(
+    "name", ["f1_macro", "matthews_corrcoef", "cohen_kappa", "precision_weighted", "jaccard_macro"]
+)
+def test_a_model_without_an_error_is_bounded_by_the_errors_that_it_may_yet_make(name: str) -> None:
+    """Of 500 rows, Wilson's upper bound on none wrong; the worst is that all of these are in the small class."""
+    truth = np.repeat([0, 1], [460, 40])
+    sample = Sample("binary", truth, truth, classes=("no", "yes"), positive=1)
+    found = metrics.find(name).statistic(sample).closed(0.95)
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval[1] == 1
+    wrong = 500 * intervals.wilson(0, 500, 0.95)[1]
+    around = []
+    for errors in (math.floor(wrong), math.ceil(wrong)):
+        missed = np.repeat([0, 1, 0], [460, 40 - errors, errors])
+        around.append(
+            metrics.find(name).statistic(Sample("binary", truth, missed, classes=("no", "yes"))).value
+        )
+        raised = np.repeat([0, 1, 1], [460 - errors, errors, 40])
+        around.append(
+            metrics.find(name).statistic(Sample("binary", truth, raised, classes=("no", "yes"))).value
+        )
+    assert min(around) <= found.interval[0] <= max(around) < 1
+
+
 # Areas
 
 
