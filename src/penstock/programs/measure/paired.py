@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,9 +39,10 @@ def bounds(pairs: Sequence[Pair], resamples: int, seed: str) -> list[Bounds]:
     Args:
         seed: Names the rows.
     """
-    found = [_without_resamples(pair, resamples, seed) for pair in pairs]
+    plain = [_plain(pair) for pair in pairs]
+    found = [_without_resamples(pair, resamples, seed) for pair in plain]
     together: dict[tuple[int, int], list[Statistic]] = {}
-    for pair, known in zip(pairs, found, strict=True):
+    for pair, known in zip(plain, found, strict=True):
         if known is None:
             draws = pair.first.draws or resamples
             together.setdefault((pair.first.units, draws), []).extend((pair.first, pair.second))
@@ -50,15 +51,23 @@ def bounds(pairs: Sequence[Pair], resamples: int, seed: str) -> list[Bounds]:
         drawn |= dict(zip(map(id, some), resample(some, draws, seed), strict=True))
     return [
         known or _resampled(drawn[id(pair.first)], drawn[id(pair.second)], pair.confidence)
-        for pair, known in zip(pairs, found, strict=True)
+        for pair, known in zip(plain, found, strict=True)
     ]
+
+
+def _plain(pair: Pair) -> Pair:
+    """The change of a metric whose sign was turned is that of the plain one, the other way round."""
+    first, second = pair.first, pair.second
+    if isinstance(first, Negative) and isinstance(second, Negative):
+        return replace(pair, ours=pair.theirs, theirs=pair.ours, first=second.plain, second=first.plain)
+    return pair
 
 
 def _without_resamples(pair: Pair, resamples: int, seed: str) -> Bounds | None:
     first, second = pair.first, pair.second
     if not _alike(first, second):
         return independent.bounds([(first, second, pair.confidence)], resamples, seed)[0]
-    known = closed(first, second, pair.confidence)
+    known = _closed(first, second, pair.confidence)
     if known is None and isinstance(first, Counts) and len(pair.ours.classes) > 1:
         return _tables(pair)
     return known
@@ -69,21 +78,14 @@ def _alike(first: Statistic, second: Statistic) -> bool:
     return all(isinstance(each, Counts | Weighted) for each in (first, second)) or type(first) is type(second)
 
 
-def closed(first: Statistic, second: Statistic, confidence: float) -> Bounds | None:
-    """Bounds on `first - second` from a formula; none where there is none, so that it takes resamples.
-
-    Args:
-        first: Of the same metric on the same rows in the same order as `second`.
-        confidence: Two-sided, a fraction.
-    """
+def _closed(first: Statistic, second: Statistic, confidence: float) -> Bounds | None:
+    """Bounds on `first - second` from a formula of the kind of statistic that both are, if there is one."""
     if isinstance(first, Proportion) and isinstance(second, Proportion) and _same_rows(first, second):
         return _proportions(first, second, confidence)
     if isinstance(first, Mean) and isinstance(second, Mean) and not (first.transform or second.transform):
         return _means(first, second, confidence)
     if isinstance(first, Area) and isinstance(second, Area):
         return _areas(first, second, confidence)
-    if isinstance(first, Negative) and isinstance(second, Negative):
-        return closed(second.plain, first.plain, confidence)
     if first.units != second.units:
         return Bounds(None, None, None, "the metric counts other rows in the baseline")
     alone = [each.closed(confidence) for each in (first, second)]

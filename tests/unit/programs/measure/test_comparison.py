@@ -265,6 +265,24 @@ def _table(task: str, seed: int) -> pd.DataFrame:
     )
 
 
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        (classes, ["log_loss", "brier_score", "false_positive_rate"]),
+        (numbers, ["mean_absolute_error", "root_mean_squared_error"]),
+    ],
+)
+def test_a_metric_with_its_sign_turned_changes_the_other_way(
+    compared: Compared, table: Callable[..., pd.DataFrame], names: list[str]
+) -> None:
+    found = changes(compared(table(1, 0.2), table(2, 0.5), *names, *(f"neg_{name}" for name in names)))
+    for name in names:
+        plain, turned = found[name], found[f"neg_{name}"]
+        low, high = plain["interval"]
+        assert turned["change"] == -plain["change"]
+        assert turned["interval"] == pytest.approx((-high, -low), abs=0.1 * (high - low))
+
+
 def test_a_model_against_itself_has_bounds_that_say_how_little_that_shows(compared: Compared) -> None:
     table = classes(1, 0.2)
     found = changes(compared(table, table, "accuracy", "f1", "balanced_accuracy", "roc_auc", "log_loss"))

@@ -52,7 +52,7 @@ def test_gates_pass_few_models_at_the_bound_where_a_bare_comparison_passes_half(
 
 
 def test_no_gate_stands_out(tallies: dict[str, Any]) -> None:
-    # three standard errors of a case are 3.3 %, and 4.6 % of its coverage
+    # four standard errors of a case, since there are many, are 4.4 %, and 6.2 % of its coverage
     assert {
         name for name, tally in tallies.items() if tally.passed / tally.data_sets > 0.025 + 0.027
     } == set()
