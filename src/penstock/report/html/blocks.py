@@ -160,7 +160,12 @@ class Heading(Record, kw_only=False):
 
 
 class Gate(Record):
-    """A gate: its verdict, its number as a picture, and what both rest on."""
+    """A gate: its verdict, its number as a picture, and what both rest on.
+
+    Attributes:
+        parts: Its numbers, if it judges several.
+        more: Those of them that pass, if they are many.
+    """
 
     id: str
     gate: GateResult
@@ -168,6 +173,7 @@ class Gate(Record):
     picture: Markup | None
     facts: tuple[Fact, ...]
     parts: Table | None
+    more: Table | None
 
 
 class Bar(Record):

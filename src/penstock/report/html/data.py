@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from penstock.report import wording
 from penstock.report.documents.read import Paper
@@ -37,6 +38,7 @@ from penstock.report.html.svg import Scale
 
 _MOST_EXAMPLES = 3
 _MOST_FIGURES = 12
+_FEW_COLUMNS = 12
 _MOST_CHARACTERS = 200
 _MOST_ITEMS = 20
 
@@ -50,7 +52,9 @@ def section(paper: Paper, document: Validation, number: int) -> Section:
     if document.drift is not None:
         blocks += _drift(document.drift)
     if document.columns:
-        blocks += [Heading("Columns"), _columns(document.columns)]
+        few = len(document.columns) <= _FEW_COLUMNS
+        title = wording.count(len(document.columns), "column")
+        blocks.append(Fold(title, (_columns(document.columns),), open=few))
     return Section(
         id=f"data-{number}",
         title="Data" if number == 1 else f"Data, {paper.stage or paper.path}",
@@ -139,16 +143,16 @@ def _columns(columns: Sequence[Described]) -> Table:
 
 
 def _leakage(leakage: Leakage) -> Iterator[Block]:
-    sizes = {each.name: each.rows for each in leakage.splits}
     yield Heading("Leakage", "What the evaluation could know and should not.")
-    if not leakage.overlaps and not leakage.telling:
-        splits = " and ".join(sizes) or "the splits"
+    overlaps = [each for each in leakage.overlaps if each.rows]
+    if not overlaps and not leakage.telling:
+        splits = " and ".join(each.name for each in leakage.splits)
+        between = f" between {splits}" if splits else ""
         yield Note(
-            "info",
-            f"Nothing was found: no row of {splits} stands in both, and no column gives the target away.",
+            "info", f"Nothing was found{between}: no row stands twice, no column gives the target away."
         )
-    if leakage.overlaps:
-        yield _overlaps(leakage.overlaps)
+    if overlaps:
+        yield _overlaps(overlaps)
     if leakage.telling:
         rows = [
             (each.column, each.target, "" if each.score is None else wording.number(each.score), each.method)
@@ -192,9 +196,12 @@ def _drift(drift: Drift) -> Iterator[Block]:
     ordered = sorted(drift.columns, key=lambda each: (not each.drifted, each.column))
     if ordered:
         yield _drift_table(ordered)
-    shown = [figure for each in ordered[:_MOST_FIGURES] if (figure := _distribution(each))]
-    if shown:
-        yield Grid(tuple(shown))
+    drifted = tuple(_distributions(each for each in ordered if each.drifted))
+    others = tuple(_distributions(each for each in ordered if not each.drifted))
+    if drifted:
+        yield Grid(drifted)
+    if others:
+        yield Fold("Distributions of columns that did not drift", (Grid(others),))
 
 
 def _drift_table(columns: Sequence[DriftColumn]) -> Table:
@@ -242,6 +249,10 @@ def _effect(scale: Scale, each: DriftColumn) -> Content:
     return strip.row(
         scale, each.effect.value, each.effect.interval, bounds=(None, each.effect.threshold), look=look
     )
+
+
+def _distributions(columns: Iterable[DriftColumn]) -> Iterator[Figure]:
+    return (figure for each in islice(columns, _MOST_FIGURES) if (figure := _distribution(each)))
 
 
 def _distribution(each: DriftColumn) -> Figure | None:

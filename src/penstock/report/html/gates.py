@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from penstock.report import wording
 from penstock.report.html import strip
 from penstock.report.html.blocks import Column, Fact, Gate, Section, Table, table
+from penstock.report.html.svg import Scale
 from penstock.results import GateResult, Judged, RunReport, Verdict
 
 WORDS = {
@@ -16,6 +17,8 @@ WORDS = {
     Verdict.INCONCLUSIVE: "inconclusive",
 }
 _MOST_PARTS = 200
+_FEW_PARTS = 6
+"""So many numbers of a gate are shown although they pass; of more, those that pass are folded away."""
 
 
 def section(report: RunReport) -> Section | None:
@@ -41,13 +44,19 @@ def _lead(gates: Sequence[GateResult]) -> str:
 
 
 def _gate(gate: GateResult, name: str) -> Gate:
+    passing = [part.verdict is Verdict.PASS for part in gate.parts]
+    many = len(gate.parts) > _FEW_PARTS
+    shown = [part for part, passes in zip(gate.parts, passing, strict=True) if not (many and passes)]
+    folded = [part for part, passes in zip(gate.parts, passing, strict=True) if many and passes]
+    scale = strip.scale_of(gate.parts) if _alike(gate.parts) else None
     return Gate(
         id=name,
         gate=gate,
         word=WORDS[gate.verdict],
         picture=strip.gate(gate, spoken(gate, WORDS[gate.verdict])),
         facts=tuple(_facts(gate)),
-        parts=_parts(gate.parts) if gate.parts else None,
+        parts=_parts(shown, scale) if shown else None,
+        more=_parts(folded, scale) if folded else None,
     )
 
 
@@ -81,8 +90,8 @@ def _facts(gate: GateResult) -> Iterator[Fact]:
         yield Fact("evidence", f"{each.path} {wording.short_digest(each.digest)}", code=True)
 
 
-def _parts(parts: Sequence[Judged]) -> Table:
-    scale = strip.scale_of(parts) if _alike(parts) else None
+def _parts(parts: Sequence[Judged], scale: Scale | None) -> Table:
+    """Numbers of a gate, on this scale or, where they have different bounds, each on one of its own."""
     rows = []
     for part in parts:
         own = scale or strip.scale_of([part])

@@ -184,7 +184,11 @@ def _machine(machine: Machine) -> str:
     facts += [wording.count(machine.cores, "core")] if machine.cores else []
     facts += [wording.size(machine.memory_bytes)] if machine.memory_bytes else []
     facts += [each for each in (machine.accelerator, machine.system) if each]
-    facts += [f"Python {machine.python}"] if machine.python else []
+    facts += (
+        [machine.python if machine.python[:1].isalpha() else f"Python {machine.python}"]
+        if machine.python
+        else []
+    )
     return ", ".join(facts)
 
 
@@ -295,26 +299,28 @@ def _memory(document: Benchmark) -> Iterator[Fact]:
 def reproducibility(paper: Paper, document: Reproducibility, number: int) -> Section:
     """The section of a stage that was run several times."""
     blocks: list[Block] = [Note("warning", text) for text in document.warnings]
+    seeded = any(each.seed is not None for each in document.repetitions)
     names = sorted({name for each in document.repetitions for name in each.metrics or {}})
     rows: list[tuple[Content, ...]] = []
     for place, each in enumerate(document.repetitions, 1):
         metrics: Mapping[str, object] = each.metrics or {}
         digests = ", ".join(f"{part.path} {wording.short_digest(part.digest)}" for part in each.outputs)
-        seed = "" if each.seed is None else str(each.seed)
-        rows.append((str(place), seed, *(value(metrics.get(name)) for name in names), digests))
+        seed = (["" if each.seed is None else str(each.seed)]) if seeded else []
+        rows.append((str(place), *seed, *(value(metrics.get(name)) for name in names), digests))
     columns = (
         Column("time", "name"),
-        Column(document.parameter or "seed", "number"),
+        *([Column(document.parameter or "seed", "number")] if seeded else []),
         *(Column(name, "number") for name in names),
         Column("outputs", "code"),
     )
     blocks.append(table("Repetitions", columns, rows))
-    same = {True: "the same outputs", False: "other outputs", None: "outputs were not compared"}
+    same = {True: ", the same outputs", False: ", other outputs", None: ""}
     differing = f": {', '.join(document.differing[:10])}" if document.differing else ""
+    times = wording.count(len(document.repetitions), "time")
     return Section(
         id=f"again-{number}",
         title="Reproducibility" if number == 1 else f"Reproducibility, {paper.stage or paper.path}",
-        lead=f"Stage {document.stage}, {len(document.repetitions)} times: {same[document.same]}{differing}.",
+        lead=f"Stage {document.stage} was run again {times}{same[document.same]}{differing}.",
         blocks=tuple(blocks),
     )
 

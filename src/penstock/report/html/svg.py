@@ -99,7 +99,7 @@ class Scale(Record, kw_only=False):
         low, high = (min(known), max(known)) if known else (0.0, 1.0)
         if not math.isfinite(high - low):
             low, high = low / 4, high / 4  # nobody measures such; the picture must not break all the same
-        room = (high - low) * margin or max(abs(high) * margin, 1e-12)
+        room = (high - low) * margin or abs(high) * margin or 1.0
         return cls(low - room, high + room)
 
     def share(self, value: float) -> float:
