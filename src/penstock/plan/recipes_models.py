@@ -11,6 +11,7 @@ from penstock.plan.model import Environment, Stage
 from penstock.plan.overlay import merge
 from penstock.plan.reads import DIRECTORY, Reads
 from penstock.plan.recipes import ALL_PYTHON, REPORTS, Recipe, equipped
+from penstock.plan.schema_parts import Record
 from penstock.plan.schema_stages import BenchmarkModelStage, CommandStage, MeasureStage, ModelTestsStage
 
 
@@ -94,13 +95,13 @@ def model_tests(  # noqa: PLR0917 - what every recipe of a model needs
 ) -> Recipe:
     """Tests of a model, in the project's own environment: the model is made of what is in it."""
     result = f"{REPORTS}/{name}.model-tests.json"
-    importance = stage.importance if isinstance(stage.importance, dict) else {} if stage.importance else None
+    importance = {} if stage.importance is True else _given(stage.importance) if stage.importance else None
     request = _model_request(stage, model, result, confidence) | {
         "positive": stage.positive,
         "task": stage.task,
         "metric": stage.metric,
-        "tests": stage.tests,
-        "robustness": stage.robustness,
+        "tests": _given(stage.tests),
+        "robustness": [_given(each) for each in stage.robustness],
         "importance": importance,
     }
     return _model_recipe("model_tests", request, (result, "model-tests"), stage, environment, reads)
@@ -201,6 +202,11 @@ def _model_recipe(  # noqa: PLR0917 - as above
         files=carrying.files(program, request),
         environment=environment,
     )
+
+
+def _given(options: Record) -> dict[str, Any]:
+    """What the file says of options, and no more."""
+    return options.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _code(inputs: Sequence[str] | None, reads: Reads) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from penstock.plan.schema_parts import (
     Outputs,
     Record,
 )
+from penstock.plan.schema_tests import Disturbance, Importance, Tests, switched
 
 Task = Literal["binary", "multiclass", "regression", "ranking"]
 ModelFormat = Literal["mlflow", "skops", "onnx", "safetensors", "loader", "pickle"]
@@ -168,11 +169,13 @@ class ModelTestsStage(_ModelStage):
     positive: Text | None = None
     metric: Text | None = None
     """What slices, robustness and importance are measured in."""
-    tests: dict[str, Any] = Field(default_factory=dict)
+    tests: Tests = Field(default_factory=Tests)
     """Smoke, validity and determinism are always tested; these besides, or otherwise."""
-    robustness: list[dict[str, Any]] = Field(default_factory=list)
+    robustness: list[Disturbance] = Field(default_factory=list)
     """Noise to measure the model under."""
-    importance: dict[str, Any] | StrictBool = False
+    importance: Annotated[
+        Annotated[Importance, Tag("options")] | Annotated[StrictBool, Tag("switch")], switched(Importance)
+    ] = False
     """Measure how much each feature matters, by permutation."""
 
 

@@ -150,7 +150,7 @@ def test_a_metric_of_ones_own_is_measured_in_the_projects_environment(
     stage = plan.stage("measure")
     assert stage.environment.requirements == "r.txt"
     assert "pandas==" not in stage.environment.extra_requirements
-    assert "scipy==" in stage.environment.extra_requirements
+    assert "pyarrow==" in stage.environment.extra_requirements
     assert "src" in stage.sources
     assert only_gate(plan).name == "threshold-profit"
 
@@ -267,3 +267,57 @@ def test_two_tables_have_a_stage_each(planned: Callable[..., Plan]) -> None:
     plan = planned(gates)
     assert [gate.reads[0][0] for gate in plan.gates] == ["measure", "measure-2", "measure-2"]
     assert plan.stage("measure-2").sources == ("old.csv",)
+
+
+MODEL_TESTS = """\
+  t:
+    uses: model-tests
+    data: d.csv
+"""
+
+
+def test_tests_of_a_model_reach_the_program_as_they_are_written(planned: Callable[..., Plan]) -> None:
+    options = """\
+    tests:
+      collapse: true
+      determinism: false
+      validity: {classes: ["No", "Yes"]}
+      direction: [{change: {add: {tenure: 6}, set: {plan: null}}, must_not: rise, class: "Yes"}]
+    robustness: [{missing: 0.05}]
+    importance: {repeats: 3}
+"""
+    asked = request(planned("  - {gate: model-tests}\n", stages=MODEL_TESTS + options).stage("t"))
+    assert asked["tests"] == {
+        "collapse": True,
+        "determinism": False,
+        "validity": {"classes": ["No", "Yes"]},
+        "direction": [
+            {"change": {"add": {"tenure": 6}, "set": {"plan": None}}, "must_not": "rise", "class": "Yes"}
+        ],
+    }
+    assert isinstance(asked["tests"]["direction"][0]["change"]["add"]["tenure"], int)
+    assert (asked["robustness"], asked["importance"]) == ([{"missing": 0.05}], {"repeats": 3})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "tests: {colapse: true}",
+            r"p\.yaml:\d+: .*`tests` has an unknown key 'colapse'\n  nearest: 'collapse'",
+        ),
+        ("tests: {collapse: 3}", "`tests.collapse` is neither true, nor false, nor a mapping of options"),
+        ("tests: {invariance: [{change: {swp: {a: [1, 2]}}}]}", "unknown key 'swp'\n  nearest: 'swap'"),
+        ("tests: {invariance: [{change: {}}]}", "changes nothing"),
+        ("tests: {direction: [{change: {add: {a: x}}, must_not: fall}]}", "is 'x', which is no number"),
+        ("tests: {direction: [{change: {add: {a: 1}}}]}", "needs `must_not`"),
+        ("tests: {slices: [{by: [a]}]}", "has no bound"),
+        ("robustness: [{noise: 0.1, missing: 0.2}]", "disturbs in no way, or in several"),
+        ("importance: 3", "`importance` is neither true, nor false"),
+    ],
+)
+def test_wrong_tests_of_a_model_are_refused_by_line(
+    planned: Callable[..., Plan], options: str, message: str
+) -> None:
+    with pytest.raises(PipelineError, match=message):
+        planned("  - {gate: model-tests}\n", stages=f"{MODEL_TESTS}    {options}\n")
