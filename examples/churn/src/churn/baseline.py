@@ -23,7 +23,7 @@ def fit(rows: pd.DataFrame) -> Pipeline:
         [("contract", OneHotEncoder(), ["Contract"]), ("months", StandardScaler(), ["tenure"])]
     )
     model = Pipeline([("encode", encoder), ("classify", LogisticRegression())])
-    return model.fit(features.predictors(rows), features.left(rows))
+    return model.fit(features.predictors(rows), rows[features.TARGET])
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ DIGITS = 6
 
 def predict(model: Any, rows: pd.DataFrame, *, threshold: float) -> pd.DataFrame:  # noqa: ANN401
     """What became of each customer (1: left), what the model says, and the groups to compare."""
-    score = model.predict_proba(features.predictors(rows))[:, 1].round(DIGITS)
+    left = list(model.classes_).index(features.LEFT)
+    score = model.predict_proba(features.predictors(rows))[:, left].round(DIGITS)
     return pd.DataFrame(
         {
             "id": rows[features.CUSTOMER],

@@ -24,7 +24,7 @@ def fit(rows: pd.DataFrame, *, penalty: float, max_iter: int) -> Pipeline:
             ("classify", LogisticRegression(C=1 / penalty, max_iter=max_iter)),
         ]
     )
-    model.fit(features.predictors(rows), features.left(rows))
+    model.fit(features.predictors(rows), rows[features.TARGET])
     if iterations(model) >= max_iter:
         raise ValueError(f"no convergence after {max_iter} iterations; raise train.max_iter")
     return model
