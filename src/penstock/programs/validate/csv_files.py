@@ -25,11 +25,15 @@ from .tables import Batch, checked_names
 
 CHUNK_BYTES = 4 << 20
 COLUMNS_IN_CHUNK = 128
-"""For more, a chunk is larger, up to eight times: it would else hold too few rows to be worth the calls."""
+"""For more, a chunk is larger, up to four times: it would else hold too few rows to be worth the calls."""
+
+SLOW_BYTES = 1 << 20
+"""What `csv` reads at a time: its rows take thirty times as much memory."""
 
 ROW_LIMIT_BYTES = 64 << 20
 FIELD_LIMIT_CHARACTERS = 1 << 24
-VALUES_LIMIT = 1 << 22
+VALUES_LIMIT = 1 << 20
+_WINDOW_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
@@ -56,7 +60,8 @@ class CsvFile:
                 raise UnusableError(f"{path}: empty; there is not even a header")
             self.names = checked_names(path, header)
             self._start, self._lines = rows.offset, rows.line
-        self._chunk = CHUNK_BYTES * min(max(len(self.names) // COLUMNS_IN_CHUNK, 1), 8)
+        self._chunk = CHUNK_BYTES * min(max(len(self.names) // COLUMNS_IN_CHUNK, 1), 4)
+        self._patience = max(2 * self._chunk, 1 << 16)
 
     def batches(self) -> Iterator[Batch]:
         """The rows in order, some at a time.
@@ -67,21 +72,25 @@ class CsvFile:
         with Path(self.path).open("rb") as file:
             file.seek(self._start)
             first, pending, offset, line = 0, b"", self._start, self._lines
+            ended, wanted = False, self._chunk
             while True:
-                block = file.read(self._chunk)
-                pending += block
+                if len(pending) < wanted and not ended:
+                    block = file.read(self._chunk)
+                    ended, pending = not block, pending + block
                 if not pending:
                     return
-                end = self._sound(pending, last=not block) or 0
-                if end == 0 and block and len(pending) < ROW_LIMIT_BYTES:
-                    continue  # not one whole row yet
+                end = self._sound(pending, last=ended)
+                if end == 0 and not ended and wanted < self._patience:
+                    wanted = len(pending) + 1  # not one whole row yet
+                    continue
+                wanted = self._chunk
                 columns = self._fast(pending[:end], offset, line) if end else None
-                if columns is not None:
+                if end and columns is not None:
                     line += pending.count(b"\n", 0, end)
                     offset, pending = offset + end, pending[end:]
                 else:
                     rows = _Rows((self.path, self._delimiter), file, pending, offset, line)
-                    columns = self._slow(rows, offset + len(pending))
+                    columns = self._slow(rows, offset + min(len(pending), SLOW_BYTES))
                     offset, line, pending = rows.offset, rows.line, rows.rest
                 if len(columns[0]):
                     yield Batch(first, len(columns[0]), columns, offset)
@@ -103,10 +112,7 @@ class CsvFile:
         quotes = np.flatnonzero(letters == _QUOTE)
         if not self._in_pairs(letters, quotes[0::2], quotes[1::2]) or (last and len(quotes) % 2):
             return None
-        ends = np.flatnonzero(letters == _NEWLINE)
-        outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
-        whole = int(outside[-1]) + 1 if len(outside) else 0
-        return len(data) if last else whole
+        return len(data) if last else _last_end(letters, quotes)
 
     def _in_pairs(self, letters: np.ndarray, opening: np.ndarray, closing: np.ndarray) -> bool:
         around = [ord(self._delimiter), _NEWLINE, _QUOTE]
@@ -149,6 +155,17 @@ class CsvFile:
         if not found:
             return [pa.array([], pa.string())] * wanted
         return [pa.array(column, pa.string()) for column in zip(*found, strict=True)]
+
+
+def _last_end(letters: np.ndarray, quotes: np.ndarray) -> int:
+    """Where the last line ends that does not end within quotes; 0 if none does."""
+    for until in range(len(letters), 0, -_WINDOW_BYTES):
+        begin = max(until - _WINDOW_BYTES, 0)
+        ends = np.flatnonzero(letters[begin:until] == _NEWLINE) + begin
+        outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
+        if len(outside):
+            return int(outside[-1]) + 1
+    return 0
 
 
 def _longest(column: pa.StringArray) -> int:

@@ -16,10 +16,10 @@ from .inference import ROWS as INFERRED_ROWS
 from .inference import inferred
 from .kinds import iso
 from .leakage import Splits, compare_splits
-from .opening import open_table
+from .opening import open_beside, open_table
 from .rule_checks import RuleCheck, rule_checks
 from .schema_file import Balance, Column, Schema, read_schema
-from .summaries import Summaries, Summary
+from .summaries import Summaries, Summary, value_text
 from .table_checks import repeat_checks, shape_findings, show_values
 from .tables import Table, read_through
 from .telling import telling_features
@@ -123,8 +123,8 @@ def _check(job: _Job) -> None:
             each.close()
     unique = [each.finding for each in repeats if each.finding.column]
     show_values(job.table, unique)
-    job.findings += shape_findings(job.table, job.schema, job.summaries.rows) if job.declared else []
-    job.findings += [] if job.declared else shape_findings(job.table, job.schema, job.summaries.rows)[:1]
+    shape = shape_findings(job.table, job.schema, job.summaries.rows)
+    job.findings += shape if job.declared else shape[:1]
     for name, column_checks in checks.items():
         job.findings += column_checks.findings()
         job.findings += [finding for finding in unique if finding.column == name]
@@ -148,8 +148,8 @@ def _balance(summary: Summary) -> list[Finding]:
         finding.note = "more classes than are counted; is it one?"
         return [finding]
     counts = dict(summary.counts)
-    if summary.column.type == "category":
-        counts |= {str(value): 0 for value in summary.column.allowed or () if value not in counts}
+    for value in map(summary.column.value, summary.column.allowed or ()):
+        counts.setdefault(value_text(value), 0)
     if not summary.good:
         finding.note = "no value, so no class"
         return [finding]
@@ -174,7 +174,7 @@ def _unbalanced(counts: Mapping[str, int], bounds: Balance) -> str | None:
 def _drift(path: str, job: _Job) -> dict[str, Any]:
     from .drift import drift  # scipy takes two seconds to load
 
-    table = open_table(path, job.schema.delimiter if job.declared else None)
+    table = open_beside(path, job.schema.delimiter if job.declared else None)
     columns = {name: column for name, column in job.columns.items() if name in table.names}
     summaries = Summaries(columns, groups=False)
     _scan(table, columns, [summaries], job.progress)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from ..common.program import Progress, UnusableError
 from .findings import Finding, percent
-from .opening import likely_delimiter, open_table
+from .opening import open_beside
 from .repeats import LIMIT, Hashes, Repeats, hashes
 from .schema_file import Leakage, Schema
 from .tables import Table, read_through
@@ -45,7 +45,8 @@ def compare_splits(paths: Mapping[str, str], schema: Schema | None, progress: Pr
         UnusableError: A split is no table, or they have no column in common.
     """
     names = sorted(paths, key=lambda name: ("train" not in name.lower(), name))
-    splits = Splits({name: _opened(paths[name], schema) for name in names})
+    delimiter = schema.delimiter if schema else None
+    splits = Splits({name: open_beside(paths[name], delimiter) for name in names})
     settings = schema.leakage if schema else Leakage()
     shared = _shared_columns(splits, settings)
     key = schema.id if schema else None
@@ -71,20 +72,6 @@ def compare_splits(paths: Mapping[str, str], schema: Schema | None, progress: Pr
         for store in (*by_row.values(), *by_id.values()):
             store.close()
     return splits
-
-
-def _opened(path: str, schema: Schema | None) -> Table:
-    return open_table(path, _delimiter(path, schema))
-
-
-def _delimiter(path: str, schema: Schema | None) -> str | None:
-    """A split may be written by another hand than the data: not always with the schema's delimiter."""
-    if schema is None or not path.lower().endswith(".csv"):
-        return None
-    usual = likely_delimiter(path)
-    with Path(path).open("rb") as file:
-        header = file.readline(1 << 16)
-    return schema.delimiter if schema.delimiter.encode() in header else usual
 
 
 def _shared_columns(splits: Splits, settings: Leakage) -> list[str]:
@@ -113,7 +100,7 @@ def _read(
         by_row.add(hashes([texts[name] for name in columns]), rows)
         if key is not None:
             ids = texts[key].fill_null("")
-            there = np.array([bool(text) for text in ids.to_pylist()], bool)
+            there = pc.binary_length(ids).to_numpy() > 0
             by_id.add(hashes([ids])[there], rows[there])
         count += batch.rows
     return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -29,7 +30,10 @@ class ParquetFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.size = Path(path).stat().st_size
-        self._file = self._tried(lambda: pyarrow.parquet.ParquetFile(path, memory_map=True))
+        # Texts stay coded until a batch is cut to size: a short file can hold one long text a million times.
+        opened = self._tried(lambda: pyarrow.parquet.ParquetFile(path))
+        texts = [field.name for field in opened.schema_arrow if _is_text(field.type)]
+        self._file = self._tried(lambda: pyarrow.parquet.ParquetFile(path, read_dictionary=texts))
         self._metadata = self._file.metadata
         self.names = checked_names(path, [str(name) for name in self._file.schema_arrow.names])
         if not self.names:
@@ -47,11 +51,13 @@ class ParquetFile:
         found = self._file.iter_batches(batch_size=rows, use_threads=False)
         first = 0
         while (batch := self._tried(lambda: next(found, None))) is not None:
-            columns = [self._tried(lambda column=column: as_text(column)) for column in batch.columns]
-            if batch.num_rows:
-                share = (first + batch.num_rows) / self._metadata.num_rows
-                yield Batch(first, batch.num_rows, columns, int(share * self.size))
-            first += batch.num_rows
+            rows = max(batch.num_rows // (_expanded(batch) // CHUNK_BYTES + 1), 1)
+            for begin in range(0, batch.num_rows, rows):
+                piece = batch.slice(begin, rows)
+                columns = self._tried(functools.partial(list, map(as_text, piece.columns)))
+                share = (first + piece.num_rows) / self._metadata.num_rows
+                yield Batch(first, piece.num_rows, columns, int(share * self.size))
+                first += piece.num_rows
 
     def _tried(self, read: Any) -> Any:
         try:
@@ -61,6 +67,17 @@ class ParquetFile:
         except Exception as error:  # noqa: BLE001 - pyarrow has no common root, and a broken file is no defect
             what = " ".join(str(error).split())
             raise UnusableError(f"{self.path}: no Parquet: {what}") from None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
+
+
+def _expanded(batch: pa.RecordBatch) -> int:
+    """Bytes of all texts of a batch, each as often as it is there."""
+    coded = (column for column in batch.columns if pa.types.is_dictionary(column.type))
+    lengths = (pc.sum(pc.take(pc.binary_length(each.dictionary), each.indices)).as_py() for each in coded)
+    return sum(length or 0 for length in lengths)
 
 
 def as_text(column: pa.Array) -> pa.StringArray:

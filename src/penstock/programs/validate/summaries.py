@@ -125,7 +125,8 @@ class Summary:
             if len(there) > most:
                 self.counts = None
                 return
-            names = [value_text(value) for value in there.tolist()]
+            written = iso if self.column.type == "date" else value_text
+            names = [written(value) for value in there.tolist()]
         counts.update({name: int(number) for name, number in zip(names, numbers, strict=True)})
         if len(counts) > most:
             self.counts = None
@@ -208,13 +209,15 @@ class Summaries:
         ]
 
     def histogram(self, name: str) -> dict[str, Any] | None:
-        """Counts of values, most frequent first, or by equal ranges; None if there is nothing to count."""
+        """Counts of the most frequent values, or by equal ranges; None if there is nothing to count."""
         summary = self.by_name[name]
         if not summary.good:
             return None
         counts = summary.counts
-        if counts is not None and not (numeric(summary.column) and len(counts) > SHOWN_VALUES // 2):
+        ranges = numeric(summary.column) or summary.column.type == "date"
+        if counts is not None and not (ranges and len(counts) > SHOWN_VALUES // 2):
             shown = ordered(counts)[:SHOWN_VALUES]
+            shown = sorted(shown, key=lambda item: _place(item[0])) if ranges else shown
             others = sum(counts.values()) - sum(number for _, number in shown)
             picture = {"values": [value for value, _ in shown], "counts": [number for _, number in shown]}
             return picture | ({"others": others} if others else {})
@@ -237,6 +240,11 @@ def group_of(name: str) -> str:
 def ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Values by how often they are there, then by their text."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _place(value: str) -> tuple[float, str]:
+    """Where a number or a date comes in order."""
+    return (0.0, value) if value.endswith("Z") else (float(value), "")
 
 
 def bin_edges(values: np.ndarray, bins: int = BINS) -> np.ndarray:

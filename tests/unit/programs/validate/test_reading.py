@@ -89,6 +89,28 @@ def test_a_row_that_spans_chunks_keeps_its_number_and_line(
     )
 
 
+def test_chunks_that_only_python_reads_do_not_end_fast_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_files, "SLOW_BYTES", 100)
+    monkeypatch.setattr(csv_files, "CHUNK_BYTES", 1000)
+    rows = [[str(number), 'five" pipe' if number == 300 else "x"] for number in range(1000)]
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(",".join(row) + "\n" for row in rows))
+    slow: list[int] = []
+    read = CsvFile._slow
+
+    def noted(self: CsvFile, rows: object, until: int) -> list[pa.StringArray]:
+        slow.append(until)
+        return read(self, rows, until)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CsvFile, "_slow", noted)
+    batches = list(CsvFile(str(tmp_path / "t.csv"), ",").batches())
+    assert [
+        row for batch in batches for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
+    ] == [tuple(row) for row in rows]
+    assert 1 <= len(slow) < 15
+
+
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(
     refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +254,16 @@ def test_a_parquet_file_is_checked_like_a_csv_file(runs: Runs) -> None:
 
     result = json.loads((runs.folder / "r.json").read_text())
     assert failures(result) == {"a not nullable": [3], "a max": [2], "b unique": [2], "n type": [2]}
+
+
+def test_a_parquet_file_that_repeats_a_long_text_is_read_in_pieces(tmp_path: Path) -> None:
+    long = "x" * (1 << 20)
+    pq.write_table(pa.table({"a": [long] * 200, "b": range(200)}), tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 2 << 20
+    batches = list(ParquetFile(str(tmp_path / "t.parquet")).batches())
+    assert sum(batch.rows for batch in batches) == 200
+    assert max(batch.columns[0].nbytes for batch in batches) < 40 << 20
+    assert [batch.columns[1][0].as_py() for batch in batches] == [str(batch.first) for batch in batches]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1" * 50, "cut", "flipped"])
