@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .distributions import beta_quantile, binomial_share, normal_quantile, normal_share, two_sided
+from .distributions import (
+    beta_quantile,
+    binomial_share,
+    normal_quantile,
+    normal_share,
+    student_quantile,
+    two_sided,
+)
 
 Interval = tuple[float, float]
 
@@ -58,10 +65,15 @@ def clopper_pearson(hits: int, trials: int, confidence: float) -> Interval:
     return low, high
 
 
-def logit(value: float, standard_error: float, confidence: float) -> Interval:
-    """Bounds on a share strictly within (0, 1), normal on the scale of its log odds."""
+def logit(value: float, standard_error: float, confidence: float, freedom: int) -> Interval:
+    """Bounds on a share strictly within (0, 1), on the scale of its log odds.
+
+    Args:
+        freedom: Of the standard error; that of an area rests on the rows of the smaller class.
+    """
     centre = math.log(value / (1 - value))
-    spread = two_sided(confidence) * standard_error / (value * (1 - value))
+    quantile = student_quantile((1 + confidence) / 2, freedom)
+    spread = quantile * standard_error / (value * (1 - value))
     return _expit(centre - spread), _expit(centre + spread)
 
 

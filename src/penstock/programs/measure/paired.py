@@ -198,6 +198,8 @@ def _with_swaps(metric: Metric, sample: Sample, *, first: bool) -> Counts:
             positive=sample.positive,
         )
     )
+    if isinstance(statistic, Negative):
+        statistic = statistic.plain
     assert isinstance(statistic, Counts)
     return statistic
 

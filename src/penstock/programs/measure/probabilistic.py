@@ -93,7 +93,7 @@ def roc_auc(sample: Sample) -> Statistic:
         if fewest < FEWEST_FOR_DELONG or error == 0:
             interval = newcombe_area(value, positives, sample.rows - positives, confidence)
             return Bounds(interval, "newcombe", error)
-        return Bounds(logit(value, error, confidence), "delong", error)
+        return Bounds(logit(value, error, confidence, fewest - 1), "delong", error)
 
     return Area(value, influence, bounds, fewest)
 
@@ -125,7 +125,7 @@ def _one_against_rest(sample: Sample, *, weighted: bool) -> Statistic:
             return Bounds(None, None, None, f"too few rows are truly {name} for an interval")
         if error == 0 or not 0 < value < 1:
             return Bounds(None, None, None, "the scores separate all classes, so the spread is not known")
-        return Bounds(logit(value, error, confidence), "delong", error)
+        return Bounds(logit(value, error, confidence, fewest - 1), "delong", error)
 
     return Area(value, influence, bounds, fewest)
 
@@ -238,6 +238,6 @@ def average_precision(sample: Sample) -> Statistic:
         return parts[0] if len(parts) == 1 else _Average(parts)
 
     def bounds(confidence: float) -> Bounds:
-        return Bounds(logit(value, error, confidence), "influence", error)
+        return Bounds(logit(value, error, confidence, fewest - 1), "influence", error)
 
     return Area(value, influence, bounds, fewest)

@@ -268,7 +268,7 @@ def _table(task: str, seed: int) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("table", "names"),
     [
-        (classes, ["log_loss", "brier_score", "false_positive_rate"]),
+        (classes, ["log_loss", "roc_auc", "false_positive_rate", "f1", "balanced_accuracy"]),
         (numbers, ["mean_absolute_error", "root_mean_squared_error"]),
     ],
 )

@@ -54,10 +54,10 @@ def test_gates_pass_few_models_at_the_bound_where_a_bare_comparison_passes_half(
 def test_no_gate_stands_out(tallies: dict[str, Any]) -> None:
     # four standard errors of a case, since there are many, are 4.4 %, and 6.2 % of its coverage
     assert {
-        name for name, tally in tallies.items() if tally.passed / tally.data_sets > 0.025 + 0.027
+        name for name, tally in tallies.items() if tally.passed / tally.data_sets > 0.025 + 0.044
     } == set()
     assert {
-        name for name, tally in tallies.items() if tally.covered / tally.data_sets < 0.95 - 0.038
+        name for name, tally in tallies.items() if tally.covered / tally.data_sets < 0.95 - 0.062
     } == set()
 
 
