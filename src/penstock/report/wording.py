@@ -83,9 +83,9 @@ def share(part: float) -> str:
     return f"{part * 100:.3g} %"
 
 
-def interval(ends: tuple[float, float]) -> str:
-    """`[0.8120, 0.8685]`, with as many decimals on both sides."""
-    return "[{}, {}]".format(*_alike(ends))
+def interval(ends: tuple[float, float] | None) -> str:
+    """`[0.8120, 0.8685]`, with as many decimals on both sides; nothing of none."""
+    return "" if ends is None else "[{}, {}]".format(*_alike(ends))
 
 
 def _alike(values: Iterable[float]) -> list[str]:
@@ -104,10 +104,10 @@ def signed(change: float) -> str:
     return f"+{number(change)}" if change > 0 else number(change)
 
 
-def estimate(value: float | None, ends: tuple[float, float] | None) -> str:
+def estimate(value: float | None, ends: tuple[float, float] | None = None) -> str:
     """A number with its interval, as far as they are known."""
     if value is None:
-        return "" if ends is None else interval(ends)
+        return interval(ends)
     if ends is None:
         return number(value)
     return "{} [{}, {}]".format(*_alike((value, *ends)))

@@ -132,7 +132,7 @@ def _columns(columns: Sequence[Described]) -> Table:
             "" if each.nulls is None else f"{each.nulls:,}",
             "" if each.distinct is None else f"{each.distinct:,}",
             value(each.min),
-            "" if each.mean is None else wording.number(each.mean),
+            wording.estimate(each.mean),
             value(each.max),
         )
         for each in columns
@@ -155,8 +155,7 @@ def _leakage(leakage: Leakage) -> Iterator[Block]:
         yield _overlaps(overlaps)
     if leakage.telling:
         rows = [
-            (each.column, each.target, "" if each.score is None else wording.number(each.score), each.method)
-            for each in leakage.telling
+            (each.column, each.target, wording.estimate(each.score), each.method) for each in leakage.telling
         ]
         columns = (
             Column("column", "name"),

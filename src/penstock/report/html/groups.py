@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from penstock.report import wording
-from penstock.report.documents.measures import Estimate, Fairness, Measure, Measures
+from penstock.report.documents.measures import Estimate, Fairness, Interval, Measure, Measures
 from penstock.report.html import strip
 from penstock.report.html.blocks import Block, Column, Content, Fold, Heading, Table, table
 from penstock.report.html.svg import Scale
@@ -33,55 +33,52 @@ def blocks(document: Measures) -> Iterator[Block]:
 
 
 def _slices(metric: str, measures: Sequence[Measure], whole: float | None) -> Table:
-    numbers = [
-        *strip.finite(whole),
-        *(n for each in measures for n in strip.finite(each.value, *(each.interval or ()))),
-    ]
-    scale = Scale.around(numbers)
     rows = [
-        (
-            f"{each.column} = {each.group}",
-            _number(each.value),
-            strip.row(scale, each.value, each.interval, reference=whole),
-            wording.interval(each.interval) if each.interval else "",
-            each.problem or _rows(each.rows),
-        )
+        (f"{each.column} = {each.group}", each.value, each.interval, each.problem or _rows(each.rows))
         for each in measures
     ]
+    return _estimates(f"{metric} by groups", ("group", "value"), rows, whole)
+
+
+def _fairness(each: Fairness) -> Iterator[Block]:
+    rows = [
+        (group.value, group.measure, group.interval, group.problem or _rows(group.rows))
+        for group in each.groups
+    ]
+    if rows:
+        caption = f"{each.metric} of the groups of {each.column}"
+        yield _estimates(caption, (each.column, each.metric), rows)
+    if each.pairs:
+        yield _pairs(each)
+
+
+def _estimates(
+    caption: str,
+    titles: tuple[str, str],
+    entries: Sequence[tuple[str, float | None, Interval | None, str]],
+    whole: float | None = None,
+) -> Table:
+    """Numbers with their intervals on one scale, and what each rests on."""
+    numbers = [n for _, value, interval, _ in entries for n in strip.finite(value, *(interval or ()))]
+    scale = Scale.around([*strip.finite(whole), *numbers])
+    rows = [
+        (
+            name,
+            wording.estimate(value),
+            strip.row(scale, value, interval, reference=whole),
+            wording.interval(interval),
+            basis,
+        )
+        for name, value, interval, basis in entries
+    ]
     columns = (
-        Column("group", "name"),
-        Column("value", "number"),
+        Column(titles[0], "name"),
+        Column(titles[1], "number"),
         Column("interval", "strip", strip.axis_row(scale)),
         Column("from, to", "number", spoken=True),
         Column("rests on"),
     )
-    return table(f"{metric} by groups", columns, rows, most=_MOST_ROWS)
-
-
-def _fairness(each: Fairness) -> Iterator[Block]:
-    numbers = [n for group in each.groups for n in strip.finite(group.measure, *(group.interval or ()))]
-    if numbers:
-        scale = Scale.around(numbers)
-        columns = (
-            Column(each.column, "name"),
-            Column(each.metric, "number"),
-            Column("interval", "strip", strip.axis_row(scale)),
-            Column("from, to", "number", spoken=True),
-            Column("rests on"),
-        )
-        rows = [
-            (
-                group.value,
-                _number(group.measure),
-                strip.row(scale, group.measure, group.interval),
-                wording.interval(group.interval) if group.interval else "",
-                group.problem or _rows(group.rows),
-            )
-            for group in each.groups
-        ]
-        yield table(f"{each.metric} of the groups of {each.column}", columns, rows, most=_MOST_ROWS)
-    if each.pairs:
-        yield _pairs(each)
+    return table(caption, columns, rows, most=_MOST_ROWS)
 
 
 def _pairs(each: Fairness) -> Table:
@@ -126,7 +123,3 @@ def _estimate(estimate: Estimate | None) -> str:
 
 def _rows(rows: int | None) -> str:
     return "" if rows is None else wording.count(rows, "row")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else wording.number(value)

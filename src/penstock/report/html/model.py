@@ -110,8 +110,8 @@ def _robustness(found: Sequence[Robustness]) -> Table:
         (
             each.name,
             each.metric,
-            _number(each.value),
-            _number(each.perturbed_value),
+            wording.estimate(each.value),
+            wording.estimate(each.perturbed_value),
             strip.row(scale, each.change, each.interval, reference=0.0) if each.change is not None else "",
             each.problem or wording.estimate(each.change, each.interval),
         )
@@ -151,10 +151,6 @@ def _importance(importance: Importance) -> Iterator[Block]:
         Column("share", "number"),
     )
     yield table("Feature importance", columns, rows, most=_MOST_FEATURES)
-
-
-def _number(known: float | None) -> str:
-    return "" if known is None else wording.number(known)
 
 
 def benchmark(paper: Paper, document: Benchmark, number: int) -> Section:
@@ -206,8 +202,8 @@ def _latency(found: Sequence[Latency]) -> Table:
         (
             f"{name}, {_batch(each.batch)}",
             strip.row(scale, estimate.value, estimate.interval),
-            _number(estimate.value),
-            wording.interval(estimate.interval) if estimate.interval else "",
+            wording.estimate(estimate.value),
+            wording.interval(estimate.interval),
             "" if each.calls is None else wording.count(each.calls, "call"),
         )
         for each, name, estimate in known

@@ -112,7 +112,7 @@ def _calibrations(calibrations: Sequence[Calibration]) -> Iterator[Figure]:
                 if bin_.low is None or bin_.high is None
                 else f"{wording.number(bin_.low)} to {wording.number(bin_.high)}",
                 f"{bin_.rows:,}",
-                "" if bin_.mean_score is None else wording.number(bin_.mean_score),
+                wording.estimate(bin_.mean_score),
                 wording.estimate(bin_.observed, bin_.interval),
             )
             for bin_ in each.bins

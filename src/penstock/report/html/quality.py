@@ -88,9 +88,9 @@ def _estimate(
     """Number, picture and interval of a row; no picture of what lies outside of the scale."""
     inside = scale is not None and value is not None and scale.low <= value <= scale.high
     return (
-        "" if value is None else wording.number(value),
+        wording.estimate(value),
         strip.row(scale, value, interval) if inside and scale else "",
-        wording.interval(interval) if interval else "",
+        wording.interval(interval),
     )
 
 
@@ -144,19 +144,15 @@ def _contrasts(name: str, contrasts: Sequence[Contrast]) -> Block:
     rows = [
         (
             _named(each) + (f", {each.column} {each.group}" if each.column else ""),
-            " → ".join(_number(number) or "?" for number in (each.baseline_value, each.value)),
+            " → ".join(wording.estimate(number) or "?" for number in (each.baseline_value, each.value)),
             "" if each.change is None else wording.signed(each.change),
             _change_strip(each),
-            wording.interval(each.interval) if each.interval else "",
+            wording.interval(each.interval),
             wording.says(each),
         )
         for each in contrasts
     ]
     return table(f"Change against {name}", columns, rows)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else wording.number(value)
 
 
 def _change_strip(each: Contrast) -> Content:

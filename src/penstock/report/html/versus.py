@@ -81,7 +81,7 @@ def _metrics(versus: Versus) -> Section:
             _value(each),
             _both(each),
             "" if each.change is None else wording.signed(each.change),
-            wording.interval(each.interval) if each.interval else "",
+            wording.interval(each.interval),
             each.how,
         )
         for each in versus.metrics
