@@ -123,6 +123,12 @@ def endless(path):
 def probability(path):
     return lambda rows: Good().predict_proba(rows)[:, 1]
 
+def silent(path):
+    return lambda rows: [None] * len(rows)
+
+def towns(path):
+    return lambda rows: np.array(["Ulm", "Bonn", "Kiel"])[np.arange(len(rows)) % 3]
+
 def unloadable(path):
     raise ValueError("truncated weights")
 

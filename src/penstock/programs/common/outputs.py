@@ -112,6 +112,8 @@ def subject(answer: Answer, request: Mapping[str, Any], truth: pd.Series[Any] | 
     own = _classes(answer, truth)
     classes = _called(own, truth)
     kind = task or ("binary" if len(classes) <= _PAIR else "multiclass")
+    if kind == "binary" and len(classes) > _PAIR:
+        raise UnusableError(f"task: binary, and there are the classes {', '.join(classes)}: say multiclass")
     if positive is not None and str(positive) not in classes:
         raise UnusableError(f"positive: the model knows no class {positive!r}, but {', '.join(classes)}")
     if kind == "binary" and positive is None:
@@ -142,7 +144,7 @@ def _classes(answer: Answer, truth: pd.Series[Any] | None) -> tuple[str, ...]:
     if predictions is not None and not _are_probabilities(predictions, sorted(known)):
         said = {str(name) for name in texts(pd.Series(predictions).dropna().unique())}
         usual = next((pair for pair in _ENCODED if said <= pair), said)
-        known = known | said if known & said else set(usual)
+        known = known | said if known & said or not said else set(usual)
     classes = tuple(sorted(known, key=_order))
     width = len(classes) if scores is None else scores.shape[1]
     if width != len(classes):

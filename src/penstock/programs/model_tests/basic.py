@@ -29,14 +29,12 @@ def validity(case: Case, options: Options) -> Result:
         case: The model's answers.
         options: `min`, `max` (of numbers), `classes`.
     """
-    low, high, classes = options.number("min"), options.number("max"), options.names("classes")
+    (low, high), classes = options.bounds(), options.names("classes")
     options.finish()
     if case.subject.classes and (low is not None or high is not None):
         raise options.wrong("min" if low is not None else "max", "means nothing for classes")
     if not case.subject.classes and classes is not None:
         raise options.wrong("classes", "means nothing for numbers")
-    if low is not None and high is not None and low > high:
-        raise options.wrong("min", f"{low:g} is above max {high:g}")
     faults = list(
         _number_faults(case, low, high) if not case.subject.classes else _class_faults(case, classes)
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..common import packages
 from ..common.predictors import Predictor, predictor
+from ..measure.metrics import Metric
 from ..measure.sample import UnmeasurableError
 from .asking import Case, PredictError, predicted
 from .changes import SEED
@@ -42,18 +43,10 @@ def cross_validation(case: Case, options: Options) -> Result:
     name = "cross-validation"
     if len(case.known) < 2 * count:
         return Result(name, name, FAIL, f"{len(case.known)} rows are too few for {count} folds", maximum=most)
-    fold_of = folds(case.truth, count, stratified=bool(case.subject.classes))
-    values = []
-    for fold in range(count):
-        case.progress.say(f"training for fold {fold + 1} of {count}")
-        held = fold_of == fold
-        try:
-            model = train(case.rows.table.iloc[case.known[~held]].reset_index(drop=True))
-            rows = case.rows.features.iloc[case.known[held]].reset_index(drop=True)
-            outputs = predicted(model, rows, case.subject)
-            values.append(measured(metric, case.truth[held], outputs, case.subject).value)
-        except (PredictError, UnmeasurableError) as error:
-            return Result(name, name, FAIL, f"fold {fold + 1} of {count}: {error}", maximum=most)
+    try:
+        values = _values(case, metric, train, count)
+    except (PredictError, UnmeasurableError) as error:
+        return Result(name, name, FAIL, f"trained on all but one of {count} folds, {error}", maximum=most)
     spread, mean = float(np.std(values, ddof=1)), float(np.mean(values))
     sentence = (
         f"{metric.name} over {count} folds is {mean:.4g} on average, with a standard deviation of "
@@ -62,6 +55,20 @@ def cross_validation(case: Case, options: Options) -> Result:
     examples = [f"fold {fold + 1}: {value:.4g}" for fold, value in enumerate(values)]
     verdict = within(spread, None, maximum=most)
     return Result(name, name, verdict, sentence, spread, None, None, most, len(case.known), examples)
+
+
+def _values(case: Case, metric: Metric, train: Train, count: int) -> list[float]:
+    """The metric on each fold, of a model that was trained on the others."""
+    fold_of = folds(case.truth, count, stratified=bool(case.subject.classes))
+    values = []
+    for fold in range(count):
+        case.progress.say(f"training for fold {fold + 1} of {count}")
+        held = fold_of == fold
+        model = train(case.rows.table.iloc[case.known[~held]].reset_index(drop=True))
+        rows = case.rows.features.iloc[case.known[held]].reset_index(drop=True)
+        outputs = predicted(model, rows, case.subject)
+        values.append(measured(metric, case.truth[held], outputs, case.subject).value)
+    return values
 
 
 def folds(truth: Any, count: int, *, stratified: bool) -> NDArray[np.int64]:
@@ -101,4 +108,4 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:
-        raise PredictError(f"training raised {packages.told(error)}", raised=True) from error
+        raise PredictError(f"it raised {packages.told(error)}", raised=True) from error

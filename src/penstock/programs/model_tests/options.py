@@ -60,6 +60,13 @@ class Options:
             raise self.wrong(key, f"{value!r} is no whole number")
         return int(value)
 
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The keys `min` and `max`."""
+        low, high = self.number("min"), self.number("max")
+        if low is not None and high is not None and low > high:
+            raise self.wrong("min", f"{low:g} is above max {high:g}")
+        return low, high
+
     def text(self, key: str, default: str | None = None, among: tuple[str, ...] = ()) -> str | None:
         """A text; one of `among`, if there are any."""
         value = self.take(key, default)

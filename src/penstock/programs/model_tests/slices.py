@@ -19,25 +19,59 @@ from .options import Options
 
 MOST_GROUPS = 200
 _LEAST_ROWS = 30
+_ORDER = (FAIL, INCONCLUSIVE, PASS)
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What every group must keep, and what it takes to judge it.
+
+    Attributes:
+        groups: Their number, by which the level of a failure is divided.
+    """
+
+    low: float | None
+    high: float | None
+    least_rows: int
+    confidence: float | None
+    groups: int
+
+    def text(self) -> str:
+        ends = (("at least", self.low), ("at most", self.high))
+        return " and ".join(f"{word} {limit:g}" for word, limit in ends if limit is not None)
+
+    def verdict(self, found: Measured, interval: Interval | None, rows: int) -> str:
+        if rows < self.least_rows:
+            return INCONCLUSIVE
+        if self.confidence is None:
+            return within(found.value, None, self.low, self.high)
+        if interval is None:
+            return INCONCLUSIVE
+        verdict = within(found.value, interval, self.low, self.high)
+        if verdict != FAIL:
+            return verdict
+        wider = bounds(found, 1 - (1 - self.confidence) / self.groups).interval
+        return FAIL if within(found.value, wider, self.low, self.high) == FAIL else INCONCLUSIVE
 
 
 @dataclass(frozen=True)
 class _Group:
     name: str
-    measured: Measured | None
-    bounds: Interval | None
+    value: float | None
+    interval: Interval | None
     rows: int
+    verdict: str
     problem: str | None
 
     def text(self) -> str:
-        if self.measured is None:
+        if self.value is None:
             return f"{self.name}: {self.problem} ({counted(self.rows)})"
-        between = f" [{self.bounds[0]:.4g}, {self.bounds[1]:.4g}]" if self.bounds else ""
-        return f"{self.name}: {self.measured.value:.4g}{between} ({counted(self.rows)})"
+        between = f" [{self.interval[0]:.4g}, {self.interval[1]:.4g}]" if self.interval else ""
+        return f"{self.name}: {self.value:.4g}{between} ({counted(self.rows)})"
 
 
 def worst_slice(case: Case, options: Options) -> Result:
-    """A metric in every group of the values of some columns; the worst one is judged.
+    """A metric in every group of the values of some columns; the worst one decides.
 
     All groups must keep the bound, so each one's own interval must lie within it (an intersection-union test
     needs no correction). For a failure one group suffices, so the level is divided by their number
@@ -49,40 +83,38 @@ def worst_slice(case: Case, options: Options) -> Result:
     """
     name, by = options.text("name"), options.names("by")
     metric = case.metric(options.text("metric"), f"{options.where}.metric")
-    low, high = options.number("min"), options.number("max")
+    low, high = options.bounds()
     least = options.whole("min_rows", _LEAST_ROWS, 1, 1 << 31)
     options.finish()
     if by is None:
         raise options.wrong("by", "is missing: name the columns whose values make the groups")
-    check_columns(by, case.rows.table.columns, f"{options.where}.by")
     if low is None and high is None:
         raise options.wrong("min", "is missing: give `min` or `max`")
+    check_columns(by, case.rows.table.columns, f"{options.where}.by")
     name = name or f"{metric.name} by {', '.join(by)}"
-    groups = list(_groups(case, by))
+    groups = list(_groups(case, list(dict.fromkeys(by))))
     if not groups or len(groups) > MOST_GROUPS:
         what = f"{len(groups)} groups, of which {MOST_GROUPS} can be looked at; choose other columns"
         return Result(name, "slice", FAIL, f"{name}: {what}", minimum=low, maximum=high)
-    found = [_measured(case, metric, *group) for group in groups]
-    verdict = _verdict(found, low, high, least, case.confidence)
-    ranked = sorted(found, key=lambda group: _rank(group, low))
-    worst = ranked[0]
-    bound = " and ".join(
-        f"{word} {limit:g}" for word, limit in (("at least", low), ("at most", high)) if limit is not None
-    )
+    bound = _Bound(low, high, least, case.confidence, len(groups))
+    return _judged(name, [_measured(case, metric, bound, *group) for group in groups], bound)
+
+
+def _judged(name: str, groups: list[_Group], bound: _Bound) -> Result:
+    def rank(group: _Group) -> tuple[int, float]:
+        """Those that decide first, then the worst: the lowest if there is a lower bound."""
+        value = group.value or 0.0
+        return _ORDER.index(group.verdict), value if bound.low is not None else -value
+
+    ranked = sorted(groups, key=rank)
+    worst, examples = ranked[0], [group.text() for group in ranked]
     sentence = (
-        f"{name}: the worst of {counted(len(found), 'group')} is {worst.text()}; every one must be {bound}"
+        f"{name}: the worst of {counted(len(groups), 'group')} is {worst.text()}; "
+        f"every one must be {bound.text()}"
     )
+    value, interval, rows = worst.value, worst.interval, worst.rows
     return Result(
-        name,
-        "slice",
-        verdict,
-        sentence,
-        worst.measured.value if worst.measured else None,
-        worst.bounds,
-        low,
-        high,
-        worst.rows,
-        [group.text() for group in ranked],
+        name, "slice", worst.verdict, sentence, value, interval, bound.low, bound.high, rows, examples
     )
 
 
@@ -96,35 +128,11 @@ def _groups(case: Case, by: list[str]) -> Iterator[tuple[str, NDArray[np.int64]]
         yield ", ".join(f"{c} {v}" for c, v in zip(by, values, strict=True)), np.asarray(places)
 
 
-def _measured(case: Case, metric: Metric, name: str, places: NDArray[np.int64]) -> _Group:
+def _measured(case: Case, metric: Metric, bound: _Bound, name: str, places: NDArray[np.int64]) -> _Group:
+    rows, outputs = len(places), case.outputs.take(case.known[places])
     try:
-        outputs = case.outputs.take(case.known[places])
         found = measured(metric, case.truth[places], outputs, case.subject)
     except UnmeasurableError as error:
-        return _Group(name, None, None, len(places), str(error))
-    return _Group(name, found, bounds(found, case.confidence).interval, len(places), None)
-
-
-def _verdict(
-    groups: list[_Group], low: float | None, high: float | None, least: int, confidence: float | None
-) -> str:
-    verdicts = set()
-    for group in groups:
-        unbounded = confidence is not None and group.bounds is None
-        if group.measured is None or group.rows < least or unbounded:
-            verdicts.add(INCONCLUSIVE)
-            continue
-        verdict = within(group.measured.value, group.bounds, low, high)
-        if verdict == FAIL and confidence is not None:
-            wider = bounds(group.measured, 1 - (1 - confidence) / len(groups)).interval
-            if within(group.measured.value, wider, low, high) != FAIL:
-                verdict = INCONCLUSIVE
-        verdicts.add(verdict)
-    return next((verdict for verdict in (FAIL, INCONCLUSIVE) if verdict in verdicts), PASS)
-
-
-def _rank(group: _Group, low: float | None) -> tuple[bool, float]:
-    """Groups without a value first, then the worst: the lowest if there is a lower bound."""
-    if group.measured is None:
-        return False, 0.0
-    return True, group.measured.value if low is not None else -group.measured.value
+        return _Group(name, None, None, rows, INCONCLUSIVE, str(error))
+    interval = bounds(found, case.confidence).interval
+    return _Group(name, found.value, interval, rows, bound.verdict(found, interval, rows), None)

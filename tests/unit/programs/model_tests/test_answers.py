@@ -60,6 +60,7 @@ def test_a_regression_passes_too(workspace: Workspace) -> None:
         ("nan", "validity", "a probability is NaN in 1 row"),
         ("improbable", "validity", "a probability is outside of 0 to 1 in"),
         ("stranger", "validity", "the class is none of no, yes (such as 'maybe') in 1 row"),
+        ("silent", "validity", "there is no prediction in 300 rows"),
         ("random", "determinism: the same rows again", "got another prediction"),
         ("by_place", "determinism: the rows in another order", "got another prediction"),
         ("by_batch", "determinism: one row at a time", "got another prediction"),

@@ -370,6 +370,10 @@ def test_a_damaged_safetensors_file_is_refused(
         ),
         ({"drop": ["x"]}, "rows.csv: drop: no column 'x'"),
         ({"positive": "maybe"}, "positive: the model knows no class 'maybe', but no, yes"),
+        (
+            {"task": "binary", "target": "city", "features": ["age"], "loader": "shop:towns"},
+            "task: binary, and there are the classes Bonn",
+        ),
         ({"task": "magic"}, "task: 'magic' is none of binary, multiclass, regression, ranking"),
         (
             {"target": "city", "features": ["age"]},

@@ -213,6 +213,7 @@ def test_a_model_that_cannot_predict_changed_rows_fails(workspace: Workspace) ->
         ({"direction": [{"change": {"add": {"age": 1}}, "must_not": "drop"}]}, "tests.direction[0].must_not: 'drop' is none of fall, rise"),
         ({"direction": [{"change": {"add": {"age": 1}}, "must_not": "rise", "class": "x"}]}, "tests.direction[0].class: 'x' is unknown: name one of no, yes"),
         ({"slices": [{"min": 0.5}]}, "tests.slices[0].by: is missing"),
+        ({"slices": [{"by": "city", "min": 0.5, "max": 0.4}]}, "tests.slices[0].min: 0.5 is above max 0.4"),
         ({"slices": [{"by": "city"}]}, "tests.slices[0].min: is missing: give `min` or `max`"),
         ({"slices": [{"by": "town", "min": 0.5}]}, "tests.slices[0].by: no column 'town'"),
         ({"slices": [{"by": "city", "min": 0.5, "metric": "acuracy"}]}, "tests.slices[0].metric: there is no metric 'acuracy'"),
@@ -276,6 +277,17 @@ def test_a_group_of_few_rows_cannot_be_judged(workspace: Workspace) -> None:
     assert slices(workspace, by=["city", "member"], min=0.1)["verdict"] == "pass"
 
 
+def test_the_group_that_decides_is_the_one_that_is_told(workspace: Workspace) -> None:
+    table = workspace.rows()
+    right = (table["age"] > 45).map({True: "yes", False: "no"}) == table["paid"]
+    table["team"] = np.where(right, "good", "bad")
+    table.loc[~right, "team"] = np.where(np.arange((~right).sum()) < 3, "tiny", "bad")
+    table.to_csv("rows.csv", index=False)
+    found = slices(workspace, by=["team", "team"], min=0.5)
+    assert found["verdict"] == "fail"
+    assert "the worst of 3 groups is team bad: 0 [0, " in found["sentence"]
+
+
 def test_errors_have_an_upper_bound(workspace: Workspace) -> None:
     options: dict[str, Any] = {"by": "city", "loader": "shop:number", "target": "amount"}
     assert slices(workspace, max=6, **options)["verdict"] == "pass"
@@ -315,7 +327,10 @@ def test_a_training_that_raises_fails(workspace: Workspace) -> None:
     (workspace.root / "lazy.py").write_text("def train(table):\n    raise MemoryError(len(table))\n")
     tests = {"determinism": False, "cross_validation": {"trainer": "lazy:train", "max_spread": 0.2}}
     found = workspace.document(tests=tests)["tests"][2]
-    assert (found["verdict"], found["sentence"]) == ("fail", "fold 1 of 5: training raised MemoryError: 240")
+    assert (found["verdict"], found["sentence"]) == (
+        "fail",
+        "trained on all but one of 5 folds, it raised MemoryError: 240",
+    )
 
 
 def test_folds_are_of_equal_size_and_have_all_classes() -> None:
