@@ -204,6 +204,10 @@ class Judged(Record):
     sample_size: int | None = None
 
 
+CLOCKED_RECIPE = "benchmark-model"
+"""Its stages write times and amounts of memory, which no two runs of them share."""
+CLOCKED_GATES = ("freshness", "latency", "memory")
+"""Gates whose numbers differ from one run to the next though nothing has changed."""
 FIRST_VERSION = "first-version"
 """Why a gate that compares is skipped, where the policy allows a model without a predecessor."""
 
@@ -333,3 +337,9 @@ class RunReport(Record):
     params: Mapping[str, object] = field(default_factory=dict)
     holdouts: tuple[Holdout, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def clocked(self) -> frozenset[str]:
+        """Outputs that are not the same twice, since they hold what was measured by the clock."""
+        stages = (each for each in self.stages if each.uses == CLOCKED_RECIPE)
+        return frozenset(part.path for stage in stages for part in stage.outputs)

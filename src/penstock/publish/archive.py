@@ -1,9 +1,9 @@
 """`publish: archive`: the outputs that were judged, the run that judged them and their digests, in a tar.
 
 The same inputs give the same bytes, on any machine: entries are sorted, owned by nobody and dated 1980, the
-run is stored without what differs from one run to the next (times, the run's id, the commit), and nothing is
-compressed, because zlib's output differs between its versions. The archive's name holds the digest of its
-manifest, so an archive is never replaced by another one.
+run is stored without what differs from one run to the next (times, the run's id, the commit, numbers that
+were measured by the clock), and nothing is compressed, because zlib's output differs between its versions.
+The archive's name holds the digest of its manifest, so an archive is never replaced by another one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from penstock import digest
 from penstock.errors import CorruptError, StoreError
 from penstock.record import Record
-from penstock.results import Part, PartKind, RunReport, Verdict
+from penstock.results import CLOCKED_GATES, GateResult, Part, PartKind, RunReport, Verdict
 
 if TYPE_CHECKING:
     import tarfile
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 MANIFEST_VERSION = 1
 # 1980-01-01, the oldest date that every archive format can hold
 EPOCH = 315_532_800
-_BY_THE_CLOCK = ("freshness",)
-"""Gates whose numbers differ from one second to the next."""
 
 
 class Contents(Record):
@@ -86,29 +84,34 @@ def stable_run(report: RunReport) -> dict[str, object]:
                 "run": stage.run,
                 "key": stage.key,
                 "inputs": {part.path: part.digest for part in stage.inputs},
-                "outputs": {part.path: part.digest for part in stage.outputs},
+                "outputs": {
+                    part.path: part.digest for part in stage.outputs if part.path not in report.clocked
+                },
             }
             for stage in report.stages
         ],
         "gates": [
-            {
-                "name": gate.name,
-                "gate": gate.gate,
-                "required": gate.required,
-                "verdict": gate.verdict.value,
-                "sentence": None if gate.gate in _BY_THE_CLOCK else gate.sentence,
-                "value": None if gate.gate in _BY_THE_CLOCK else gate.value,
-                "minimum": gate.minimum,
-                "maximum": gate.maximum,
-                "interval": gate.interval,
-                "confidence": gate.confidence,
-                "method": gate.method,
-                "sample_size": gate.sample_size,
-                "evidence": {each.path: each.digest for each in gate.evidence},
-            }
-            for gate in report.gates
-            if gate.verdict is not Verdict.SKIP
+            _stable_gate(gate, report.clocked) for gate in report.gates if gate.verdict is not Verdict.SKIP
         ],
+    }
+
+
+def _stable_gate(gate: GateResult, clocked: frozenset[str]) -> dict[str, object]:
+    by_the_clock = gate.gate in CLOCKED_GATES
+    return {
+        "name": gate.name,
+        "gate": gate.gate,
+        "required": gate.required,
+        "verdict": gate.verdict.value,
+        "sentence": None if by_the_clock else gate.sentence,
+        "value": None if by_the_clock else gate.value,
+        "minimum": gate.minimum,
+        "maximum": gate.maximum,
+        "interval": None if by_the_clock else gate.interval,
+        "confidence": gate.confidence,
+        "method": gate.method,
+        "sample_size": gate.sample_size,
+        "evidence": {each.path: each.digest for each in gate.evidence if each.path not in clocked},
     }
 
 

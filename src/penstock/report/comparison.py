@@ -3,8 +3,9 @@
 The same are runs of one plan whose stages ended alike and made the same outputs, and whose gates said the
 same of the same numbers. Keys, environments and inputs may differ where the outputs do not: another
 executor has another Python, and a comment in a source file changes nothing that counts. Such a difference
-is a note. What is looked at nowhere here cannot matter: times, what was printed, the words of a reason or a
-verdict, who ran it where. A test keeps the list of it.
+is a note. Of what was measured by the clock, only the verdicts count. What is looked at nowhere here cannot
+matter: times, what was printed, the words of a reason or a verdict, who ran it where. A test keeps the list
+of it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from penstock.errors import PipelineError
 from penstock.record import Record, asdict, replace
 from penstock.report.members import unknown
 from penstock.results import (
+    CLOCKED_GATES,
     DONE,
     STANDING,
     Change,
@@ -45,6 +47,8 @@ _JUDGED = (
     "reason",
     "parts",
 )
+_MEASURED = ("value", "interval", "method", "sample_size", "parts")
+"""What of a verdict differs where it was measured by the clock."""
 
 
 class Parting(Record):
@@ -112,7 +116,8 @@ def compare_runs(one: RunReport, two: RunReport, manifests: Manifests) -> Compar
         parting = _stage(name, mine, theirs, (one, two), manifests)
         if parting is not None:
             partings[name] = _following(parting, mine or theirs, partings)
-    gates = (_gate(name, mine, theirs) for name, mine, theirs in paired(one.gates, two.gates))
+    clocked = one.clocked & two.clocked
+    gates = (_gate(name, mine, theirs, clocked) for name, mine, theirs in paired(one.gates, two.gates))
     alike = [(mine, theirs) for name, mine, theirs in stages if mine and theirs and name not in partings]
     return Comparison(
         plan=tuple(_plan_changes(one, two)),
@@ -197,7 +202,7 @@ def _stage(
         before, after = (each.state.value if each else None for each in (mine, theirs))
         change = Change(what="state", name="", before=before, after=after)
         return Parting(what="stage", name=name, changes=(change,), sentence="only one of the plans has it")
-    changes = tuple(_outcome_changes(mine, theirs, manifests))
+    changes = tuple(_outcome_changes(mine, theirs, manifests, runs[0].clocked & runs[1].clocked))
     if not changes:
         return None
     above = tuple(_causes(mine, theirs, manifests))
@@ -208,7 +213,9 @@ def _stage(
     return Parting(what="stage", name=name, changes=changes, above=above, sentence=sentence)
 
 
-def _outcome_changes(mine: StageResult, theirs: StageResult, manifests: Manifests) -> Iterator[Change]:
+def _outcome_changes(
+    mine: StageResult, theirs: StageResult, manifests: Manifests, clocked: frozenset[str]
+) -> Iterator[Change]:
     ends = [StageState.RAN if each.state in DONE else each.state for each in (mine, theirs)]
     if ends[0] is not ends[1]:
         yield Change(what="state", name="", before=mine.state.value, after=theirs.state.value)
@@ -216,7 +223,8 @@ def _outcome_changes(mine: StageResult, theirs: StageResult, manifests: Manifest
     codes = [each.attempts[-1].exit_code if each.attempts else None for each in (mine, theirs)]
     if ends[0] is StageState.FAILED and codes[0] != codes[1]:
         yield Change(what="exit code", name="", before=_text(codes[0]), after=_text(codes[1]))
-    yield from part_changes("output", _parts(mine.outputs), _parts(theirs.outputs), manifests)
+    outputs = [(part for part in each.outputs if part.path not in clocked) for each in (mine, theirs)]
+    yield from part_changes("output", _parts(outputs[0]), _parts(outputs[1]), manifests)
 
 
 def _parts(parts: Iterable[Part]) -> dict[str, tuple[str, str]]:
@@ -260,16 +268,22 @@ def _following(parting: Parting, stage: StageResult | None, parted: Mapping[str,
 # Gates
 
 
-def _gate(name: str, mine: GateResult | None, theirs: GateResult | None) -> Parting | None:
+def _gate(
+    name: str, mine: GateResult | None, theirs: GateResult | None, clocked: frozenset[str]
+) -> Parting | None:
     if mine is None or theirs is None:
         before, after = (None if each is None else each.verdict.value for each in (mine, theirs))
         change = Change(what="verdict", name="", before=before, after=after)
         return Parting(what="gate", name=name, changes=(change,), sentence="only one of the runs has it")
+    looked_at = [each for each in _JUDGED if mine.gate not in CLOCKED_GATES or each not in _MEASURED]
     changes = [
         Change(what=field.replace("_", " "), name="", before=before, after=after)
-        for field, before, after in _fields(mine, theirs, _JUDGED)
+        for field, before, after in _fields(mine, theirs, looked_at)
     ]
-    evidence = [{each.path: ("file", each.digest) for each in gate.evidence} for gate in (mine, theirs)]
+    evidence = [
+        {each.path: ("file", each.digest) for each in gate.evidence if each.path not in clocked}
+        for gate in (mine, theirs)
+    ]
     changes += part_changes("evidence", evidence[0], evidence[1], unknown)
     return Parting(what="gate", name=name, changes=tuple(changes)) if changes else None
 

@@ -17,6 +17,7 @@ from penstock.results import (
     Evidence,
     GateResult,
     Part,
+    PartKind,
     Reason,
     RunReport,
     StageResult,
@@ -146,3 +147,27 @@ def test_a_failure_leaves_the_older_archive_alone(tmp_path: Path, staging: Path)
         write(what, staging, target)
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_what_was_measured_by_the_clock_is_not_part_of_the_archives_name(
+    tmp_path: Path, staging: Path
+) -> None:
+    def clocked(digest: str, p95_ms: float) -> RunReport:
+        part = Part(path="b.json", kind=PartKind.FILE, digest=digest, size_bytes=1, files=1)
+        stage = replace(STAGE, uses="benchmark-model", outputs=(part,))
+        gate = replace(
+            REPORT.gates[0],
+            gate="latency",
+            sentence=f"{p95_ms} ms",
+            value=p95_ms,
+            interval=(p95_ms - 1, p95_ms + 1),
+            evidence=(Evidence(path=part.path, digest=digest),),
+        )
+        return replace(REPORT, stages=(stage,), gates=(gate,))
+
+    names = {made(tmp_path, staging, clocked(f"sha256:{n}" + "0" * 63, n)).name for n in (1, 2)}
+    assert len(names) == 1
+    failing = replace(
+        clocked("sha256:" + "1" * 64, 1), gates=(replace(REPORT.gates[0], verdict=Verdict.FAIL),)
+    )
+    assert made(tmp_path, staging, failing).name not in names

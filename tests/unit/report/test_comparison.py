@@ -400,3 +400,19 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_in_it_is_obeyed(
             assert max(map(columns_of, text.splitlines())) <= columns
             assert not {"\x1b", "\u202e", "\udce9"} & {*text}
             assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+
+
+def test_of_what_was_measured_by_the_clock_only_the_verdicts_count() -> None:
+    def measured(digest: str, verdict: Verdict = Verdict.PASS, **numbers: Any) -> RunReport:
+        (part,) = REPORT.stages[0].outputs
+        stage = replace(REPORT.stages[0], uses="benchmark-model", outputs=(replace(part, digest=digest),))
+        gate = replace(REPORT.gates[0], gate="latency", verdict=verdict, **numbers)
+        gate = replace(gate, evidence=(Evidence(path=part.path, digest=digest),))
+        size = replace(REPORT.gates[1], gate="model-size", evidence=gate.evidence)
+        return replace(REPORT, stages=(stage, *REPORT.stages[1:]), gates=(gate, size))
+
+    one = measured(OTHER, value=8.0, interval=(7.0, 9.0))
+    assert compare(one, measured("sha256:" + "8" * 64, value=9.0, interval=(8.0, 10.0))).same(strict=True)
+    assert not compare(one, measured(OTHER, Verdict.FAIL, value=8.0, interval=(7.0, 9.0))).same()
+    small, large = (replace(one, gates=(replace(one.gates[1], value=value),)) for value in (1.0, 2.0))
+    assert not compare(small, large).same()
