@@ -62,7 +62,7 @@ def document(request: Mapping[str, Any]) -> dict[str, Any]:
         "measures": found,
         **_compared(table, request, cut, warnings, progress),
         "plots": plots.plots(sample, options.bins(request), request.get("confidence") or options.CONFIDENCE),
-        "warnings": warnings,
+        "warnings": list(dict.fromkeys(warnings)),
     }  # fmt: skip
 
 
