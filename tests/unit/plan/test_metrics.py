@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock.plan import metrics
+from penstock.programs.common.program import UnusableError
 from penstock.programs.measure import metrics as computed
-from penstock.programs.measure.metrics import UnusableError
 
 
 def test_both_know_the_same_names() -> None:
