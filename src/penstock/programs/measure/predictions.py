@@ -153,7 +153,8 @@ def _task(source: Source) -> str:
         probable=bool(source.probability_columns()),
         queried="query" in source.columns,
     )
-    source.warnings.append(f"task: {found}, because {because}; say `task` if it is another")
+    if because is not None:
+        source.warnings.append(f"task: {found}, because {because}; say `task` if it is another")
     return found
 
 

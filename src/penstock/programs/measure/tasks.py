@@ -15,8 +15,8 @@ MISSING = ("na", "n/a", "nan", "-nan", "null", "none", "missing", "?", "-", "inf
 
 def inferred(
     table: Table, truth: Column, prediction: Column | None, *, scored: bool, probable: bool, queried: bool
-) -> tuple[str, str]:
-    """The task, and why it is taken for that one.
+) -> tuple[str, str | None]:
+    """The task, and why it is taken for that one where it might well be another.
 
     Args:
         scored: There is a column of scores.
@@ -29,15 +29,8 @@ def inferred(
     values = {*truth.values, *(prediction.values if prediction else ())}
     _refuse_mixture(table, truth, prediction)
     classes = BINARY if len(values) <= TWO else MULTICLASS
-    if probable and not (prediction is None and len(set(truth.values)) > TWO):
-        return classes, "there are columns of class probabilities"
-    if probable:
-        return MULTICLASS, "there are columns of class probabilities"
-    if not all(np.isfinite(number(value)) for value in values):
-        return (
-            classes,
-            f"truth and prediction are {len(values)} {'class' if len(values) == 1 else 'classes'} of text",
-        )
+    if probable or not all(np.isfinite(number(value)) for value in values):
+        return classes, None
     if prediction is None:
         return _by_score(table, truth, scored=scored, queried=queried)
     return _by_numbers(table, truth, values)
@@ -58,26 +51,26 @@ def _refuse_mixture(table: Table, truth: Column, prediction: Column | None) -> N
             )
 
 
-def _by_score(table: Table, truth: Column, *, scored: bool, queried: bool) -> tuple[str, str]:
+def _by_score(table: Table, truth: Column, *, scored: bool, queried: bool) -> tuple[str, None]:
     if not scored:
         raise UnusableError(
             f"{table.path}:1: there is neither a column 'prediction' nor one of scores;"
             " name one: `columns: {prediction: <name>}`"
         )
     if queried:
-        return RANKING, "rows have a query and a score"
+        return RANKING, None
     if len(truth.values) <= TWO:
-        return BINARY, "the truth has two values and there is a score"
+        return BINARY, None
     raise UnusableError(
         f"{table.path}:1: the truth has {len(truth.values)} numbers, and there is a score but no prediction;"
         " say `task: ranking`, or name the predictions: `columns: {prediction: <name>}`"
     )
 
 
-def _by_numbers(table: Table, truth: Column, values: set[str]) -> tuple[str, str]:
+def _by_numbers(table: Table, truth: Column, values: set[str]) -> tuple[str, str | None]:
     numbers = [number(value) for value in values]
     if len(set(numbers)) <= TWO:
-        return BINARY, "truth and prediction have two values"
+        return BINARY, None
     if len(set(truth.values)) <= TWO and all(0 <= each <= 1 for each in numbers):
         raise UnusableError(
             f"{table.path}:1: the truth has two values, and the predictions are fractions; call that column"
@@ -86,4 +79,4 @@ def _by_numbers(table: Table, truth: Column, values: set[str]) -> tuple[str, str
     whole = all(each.is_integer() for each in numbers)
     if whole and len(values) <= MOST_NUMERIC_CLASSES and values == set(truth.values):
         return MULTICLASS, f"truth and prediction are {len(values)} whole numbers"
-    return REGRESSION, "truth and prediction are numbers"
+    return REGRESSION, "truth and prediction are whole numbers" if whole else None
