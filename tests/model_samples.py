@@ -238,6 +238,6 @@ def entered(root: Path, monkeypatch: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():  # at once: other threads import
             if str(getattr(module, "__file__", None) or "").startswith(str(root)):
                 del sys.modules[name]
