@@ -157,6 +157,10 @@ def test_churn_passes_all_that_is_required_and_owns_up_to_what_it_cannot_show(co
     assert ran.gate("threshold-roc_auc")["interval"][0] > 0.82
     assert list((ran.root / "dist").glob("churn-*.tar"))
 
+    released = Ran(ran.root.parents[1], "churn", "--profile", "release")
+    assert released.code == 0, released.said
+    assert released.gate("threshold-roc_auc")["confidence"] == 0.99
+
 
 @pytest.mark.slow
 @needs_environments

@@ -306,4 +306,7 @@ def test_the_example_is_the_same_in_two_clones_until_a_file_is_edited(tmp_path: 
     assert done.returncode == 1, done.stderr
     assert "they part at stage prepare, in build/splits/" in done.stdout
     assert "  input data/telco-churn.csv  sha256:" in done.stdout
-    assert "  stage validate  build/penstock/validate.validation.json" in done.stdout
+    assert (
+        "  stage validate\n    build/penstock/validate.validation.json (reads what prepare made)\n"
+        in done.stdout
+    )
