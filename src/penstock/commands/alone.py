@@ -30,6 +30,9 @@ from penstock.results import DONE, Evidence, GateResult
 from penstock.runner.run import Options, Run
 from penstock.runner.selection import select
 
+TABLES = ("predictions", "baseline")
+"""What gates call the tables that they judge."""
+
 
 class Measured(Record):
     """What came of it.
@@ -74,7 +77,7 @@ def measured(gates: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> Me
 def _moved(gate: Mapping[str, Any], root: Path, names: dict[str, str]) -> dict[str, Any]:
     """The gate with its tables copied into the project; `names` gets their new paths."""
     moved = dict(gate)
-    for key in ("predictions", "baseline"):
+    for key in TABLES:
         path = moved.get(key)
         if path is None:
             continue

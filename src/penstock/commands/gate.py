@@ -190,7 +190,8 @@ def _on_predictions(options: argparse.Namespace) -> tuple[GateResult, ...]:
         raise UsageError("there is nothing to judge", notes=("name a table: `--predictions FILE`",))
     columns = dict(_pair(text) for text in options.columns)
     asked = {"columns": columns or None, "task": options.task, "positive": options.positive}
-    _checked(given)
+    # the tables are copied to where they are measured, so any path will do
+    _checked(given | {key: Path(given[key]).name for key in alone.TABLES if key in given})
     return alone.measured([given], {name: value for name, value in asked.items() if value is not None}).gates
 
 
