@@ -24,6 +24,7 @@ from penstock.results import (
     STANDING,
     Change,
     GateResult,
+    Judged,
     Part,
     Publication,
     RunReport,
@@ -185,6 +186,8 @@ def _text(value: object) -> str | None:
         return None if value is None else str(value)
     if isinstance(value, tuple):
         return ", ".join(str(_text(each)) for each in value)
+    if isinstance(value, Judged):
+        return f"{value.label} {value.value} {value.verdict}"
     return repr(value)
 
 

@@ -416,3 +416,12 @@ def test_of_what_was_measured_by_the_clock_only_the_verdicts_count() -> None:
     assert not compare(one, measured(OTHER, Verdict.FAIL, value=8.0, interval=(7.0, 9.0))).same()
     small, large = (replace(one, gates=(replace(one.gates[1], value=value),)) for value in (1.0, 2.0))
     assert not compare(small, large).same()
+
+
+def test_several_judged_numbers_are_told_by_their_names() -> None:
+    comparison = compare_runs(with_judged(), with_judged(value=0.25), unknown)
+    (change,) = [each for parting in comparison.partings for each in parting.changes if each.what == "parts"]
+    assert (change.before, change.after) == (
+        "recall, gender Female 0.5 pass",
+        "recall, gender Female 0.25 pass",
+    )
