@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from penstock import digest
 from penstock.commands import alone
 from penstock.commands.project import add_pipeline, open_project
+from penstock.commands.runs import A_RUN, find_run
 from penstock.errors import EXIT_GATE_FAILED, EXIT_OK, UsageError
 from penstock.gates import policy
 from penstock.gates.base import Exhibit
@@ -26,7 +27,7 @@ from penstock.plan.model import GateSpec, Plan
 from penstock.plan.schema import attribute_docstrings
 from penstock.plan.schema_gates import GateFile, Policy
 from penstock.record import asdict
-from penstock.report import attached, keep
+from penstock.report import attached
 from penstock.report.console import verdicts
 from penstock.report.document import read_json
 from penstock.report.style import style_of
@@ -51,7 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add_pipeline(parser)
     parser.add_argument("kind", nargs="?", choices=tuple(KINDS), metavar="GATE", help=", ".join(KINDS))
-    parser.add_argument("--run", metavar="RUN", help="a run's id, `latest`, or the folder of its reports")
+    parser.add_argument("--run", metavar="RUN", help=A_RUN)
     parser.add_argument(
         "--document", metavar="FILE", type=Path, help="judge what a program of a recipe wrote"
     )
@@ -234,11 +235,9 @@ def _all_on_a_run(options: argparse.Namespace) -> tuple[GateResult, ...]:
             "there is nothing to judge", notes=("name a gate, or a run: `penstock gate --run latest`",)
         )
     project = open_project(options)
-    folder = Path(options.run)
-    if not (folder / "run.json").is_file():
-        folder = keep.find(project.root / keep.RUNS, options.run)
-    report = read_json(folder / "run.json")
-    documents = attached.read(folder)
+    place = find_run(options.run, options.pipeline)
+    report = read_json(place)
+    documents = attached.read(place.parent)
     asked = sorted({each for spec in project.plan.gates for each in spec.reads})
 
     def content(name: str, path: str) -> bytes | None:

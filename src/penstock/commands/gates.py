@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.commands.project import Project, add_pipeline, open_project
+from penstock.commands.runs import A_RUN, find_run
 from penstock.errors import EXIT_OK, UsageError
 from penstock.gates import power
 from penstock.observer import Observer
@@ -32,9 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add_pipeline(parser)
     parser.add_argument("what", choices=("power",), metavar="power", help="how many rows they have and need")
-    parser.add_argument(
-        "--run", metavar="RUN", help="a run's id, or the folder of its reports (default: latest)"
-    )
+    parser.add_argument("--run", metavar="RUN", help=f"{A_RUN} (default: latest)")
     parser.add_argument("--rows", metavar="N", type=int, help="as if the evaluation set had so many rows")
     parser.add_argument(
         "--difference",
@@ -52,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     observer = PlainObserver(sys.stderr, environ=os.environ, quiet=True)
     project = open_project(options, observer)
     try:
-        documents, origin = _documents(project, options.run, observer)
+        documents, origin = _documents(project, options, observer)
     finally:
         observer.close()
     found = power.survey(project.plan.gates, documents, rows=options.rows, difference=options.difference)
@@ -63,12 +62,12 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _documents(project: Project, run: str | None, observer: Observer) -> tuple[Mapping[str, bytes], str]:
+def _documents(
+    project: Project, options: argparse.Namespace, observer: Observer
+) -> tuple[Mapping[str, bytes], str]:
     """Measures by the path that gates read, and where they are from."""
-    runs = project.root / keep.RUNS
-    folder = Path(run) if run is not None else runs / keep.LATEST
-    if run is not None and not (folder / "run.json").is_file():
-        folder = keep.find(runs, run)
+    run = options.run
+    folder = project.root / keep.RUNS / keep.LATEST if run is None else find_run(run, options.pipeline).parent
     documents = attached.read(folder)
     asked = {path for gate in project.plan.gates for _, path in gate.reads[:1]}
     if run is not None or asked & documents.keys():

@@ -38,27 +38,8 @@ def measure(
         reads: Notes what was looked at.
     """
     result = f"{REPORTS}/{name}.measures.json"
-    confidence = confidence if stage.confidence is None else stage.confidence
-    metrics = list(wants.metrics)
-    for metric in stage.metrics:
-        if all(each["metric"] != metric for each in metrics):
-            metrics.append({"metric": metric, "confidence": confidence or None})
-    request = {
-        "predictions": table,
-        "result": result,
-        "task": stage.task,
-        "columns": stage.columns.model_dump(exclude_none=True) if stage.columns else {},
-        "positive": stage.positive,
-        "metrics": metrics,
-        "slices": list(dict.fromkeys([*stage.slices, *wants.slices])),
-        "baselines": wants.baselines,
-        "comparisons": [*wants.comparisons, *_compared(metrics, wants)],
-        "fairness": wants.fairness,
-        "bins": stage.bins,
-        "resamples": stage.resamples,
-        "confidence": confidence or None,
-    }
-    asked = (*metrics, *wants.comparisons, *wants.fairness)
+    request = _measures(stage, wants, confidence) | {"predictions": table, "result": result}
+    asked = (*request["metrics"], *wants.comparisons, *wants.fairness)
     own = any(":" in str(each["metric"]) for each in asked)
     code = _code(stage.inputs, reads) if own or stage.inputs else ()
     declared = stage.environment is not None and stage.environment.requirements is not None
@@ -71,6 +52,28 @@ def measure(
         files=carrying.files("measure", request),
         environment=equipped(environment, "measure", reads),
     )
+
+
+def _measures(stage: MeasureStage, wants: Wants, confidence: float) -> dict[str, Any]:
+    """What is asked of a predictions table: the part of the request that names no file to read or write."""
+    confidence = confidence if stage.confidence is None else stage.confidence
+    metrics = list(wants.metrics)
+    for metric in stage.metrics:
+        if all(each["metric"] != metric for each in metrics):
+            metrics.append({"metric": metric, "confidence": confidence or None})
+    return {
+        "task": stage.task,
+        "columns": stage.columns.model_dump(exclude_none=True) if stage.columns else {},
+        "positive": stage.positive,
+        "metrics": metrics,
+        "slices": list(dict.fromkeys([*stage.slices, *wants.slices])),
+        "baselines": wants.baselines,
+        "comparisons": [*wants.comparisons, *_compared(metrics, wants)],
+        "fairness": wants.fairness,
+        "bins": stage.bins,
+        "resamples": stage.resamples,
+        "confidence": confidence or None,
+    }
 
 
 def _compared(metrics: Sequence[dict[str, object]], wants: Wants) -> list[dict[str, object]]:

@@ -42,6 +42,7 @@ class Judgement(Record, Generic[T], frozen=False):
     observer: Observer
     documents: dict[str, bytes] = field(default_factory=dict)
     _roles: dict[str, str] = field(default_factory=dict)
+    _parsed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     async def verdicts(self) -> tuple[GateResult, ...]:
         """What the gates say, in the order of the pipeline file."""
@@ -50,6 +51,7 @@ class Judgement(Record, Generic[T], frozen=False):
         for (_, path), exhibit in exhibits.items():
             if path in self._roles and isinstance(exhibit, Exhibit):
                 self.documents[path] = exhibit.content
+        self._parsed = {path: _parsed(content) for path, content in self.documents.items()}
         results = []
         for result in policy.decide(self.plan, exhibits):
             self.observer.gate_decided(result)
@@ -122,13 +124,16 @@ class Judgement(Record, Generic[T], frozen=False):
         return Exhibit(path, content, digest.of_bytes(content))
 
     def _read(self, role: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The documents of a role that can be read; gates say what is wrong with the others."""
-        for path, content in self.documents.items():
-            if self._roles.get(path) != role:
-                continue
-            try:
-                document = json.loads(content)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(document, dict):
+        """The documents of a role; of one that cannot be read, gates say what is wrong."""
+        for path, document in self._parsed.items():
+            if self._roles.get(path) == role:
                 yield path, document
+
+
+def _parsed(content: bytes) -> Mapping[str, Any]:
+    """A document; nothing is in one that cannot be read."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
