@@ -11,17 +11,37 @@ from pathlib import Path
 from typing import Any
 
 EXIT_UNUSABLE = 2
+EXIT_REFUSED = 3
+EXIT_UNAVAILABLE = 5
 SIGNIFICANT_DIGITS = 12
 """More would differ between processors, and mean nothing."""
 
 PROGRESS_AFTER_S = 2.0
 
 
-class UnusableError(Exception):
-    """A file or a request cannot be used, so that nothing can be said; the message is one line for a user.
+class ProgramError(Exception):
+    """Root of what a program ends early with; the message is one line for a user.
 
     `path:line: what it is, and what to do`
     """
+
+    exit_code = EXIT_UNUSABLE
+
+
+class UnusableError(ProgramError):
+    """A file or a request cannot be used, so that nothing can be said."""
+
+
+class RefusedError(ProgramError):
+    """A digest, a signature or a verdict is not what it has to be, so that nothing was done."""
+
+    exit_code = EXIT_REFUSED
+
+
+class UnavailableError(ProgramError):
+    """A service could not be reached, or failed for good, within the time that it was given."""
+
+    exit_code = EXIT_UNAVAILABLE
 
 
 def main(arguments: Sequence[str], work: Callable[[Mapping[str, Any]], str]) -> int:
@@ -34,9 +54,9 @@ def main(arguments: Sequence[str], work: Callable[[Mapping[str, Any]], str]) -> 
     try:
         request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
         line = work(request)
-    except UnusableError as error:
+    except ProgramError as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_UNUSABLE
+        return error.exit_code
     except OSError as error:
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return EXIT_UNUSABLE
