@@ -26,6 +26,10 @@ NOT_IN_KEY = frozenset(
         "retries",
         "exclusive",
         "cache",  # says whether a result may be used, not what it is
+        "outside",  # where its recipe's program runs: what it fetches is in its inputs by digest
+        "passes",  # how this machine reaches a service, not what comes from there
+        "pledges",  # told from an input
+        "observe",  # what was seen enters the key by itself
     }
 )
 REPLACED = frozenset({"sources", "produced", "environment"})  # by `inputs` and `environment`, resolved

@@ -57,7 +57,7 @@ class _Attempt:
         workspace = await to_thread.run_sync(self._workspace, ready)
         try:
             async with self.request.slot():
-                ended = await ready.run(workspace, self._secrets(), self.log.feed)
+                ended = await ready.run(workspace, self._variables(), self.log.feed)
             log = self.log.close()
             return await to_thread.run_sync(self._keep, workspace, ended, log)
         finally:
@@ -72,8 +72,9 @@ class _Attempt:
         bindings = [self.executor.bind(located) for located in self.request.tree]
         return ready.workspace(self.executor.root / ".penstock" / "work", bindings)
 
-    def _secrets(self) -> dict[str, str]:
-        return {name: os.fsdecode(value) for name, value in self.request.secrets.items()}
+    def _variables(self) -> dict[str, str]:
+        secrets = {name: os.fsdecode(value) for name, value in self.request.secrets.items()}
+        return {**self.request.variables, **secrets}
 
     def _keep(self, workspace: Workspace, ended: Ended, log: str) -> Outcome[LocalTree]:
         # from the first blob to the record that names it, gc must not come in between

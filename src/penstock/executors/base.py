@@ -51,6 +51,7 @@ class Request(Record, Generic[T]):
         parts: What `tree` holds, as it entered the key.
         run_id: The run that asks, kept with the result.
         secrets: Values of the secrets that the stage declared, by name.
+        variables: Of the process's environment beside those of the stage; in no key (`Stage.passes`).
         earlier: Attempts of this run that failed before this one.
         reuse: Whether an earlier run's result may stand for this one, if the executor keeps results itself.
         emit: Where output goes while the stage runs.
@@ -63,6 +64,7 @@ class Request(Record, Generic[T]):
     key: str
     run_id: str
     secrets: Mapping[str, bytes] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     earlier: tuple[Attempt, ...] = ()
     reuse: bool = False
     emit: Emit = lambda _text: None

@@ -21,7 +21,7 @@ from penstock.executors.container import ENVIRONMENT, WORK, image_of
 from penstock.executors.docker_container import Spec, bind, run_container
 from penstock.executors.docker_daemon import PROJECT, Daemon, Image, connect
 from penstock.executors.environments import Environments
-from penstock.executors.host import COMMAND, Ready
+from penstock.executors.host import COMMAND, Native, Ready
 from penstock.executors.layout import Binding
 from penstock.executors.local import LocalExecutor
 from penstock.executors.opening import Opening
@@ -69,6 +69,14 @@ class Docker(Record, frozen=False, kw_only=False):
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _daemon: Daemon | None = None
     _identities: dict[tuple[Environment, str], Mapping[str, str]] = field(default_factory=dict)
+    _native: Native | None = None
+
+    @property
+    def native(self) -> Native:
+        """What runs stages that work outside of their workspace."""
+        if self._native is None:
+            self._native = Native(self.environments)
+        return self._native
 
     @property
     def daemon(self) -> Daemon:
@@ -84,6 +92,8 @@ class Docker(Record, frozen=False, kw_only=False):
 
     def identity(self, stage: Stage) -> Mapping[str, str]:
         """The image by its digest, and what is installed into it."""
+        if stage.outside:
+            return self.native.identity(stage)
         environment, name = stage.environment, image_of(stage)
         known = self._identities.get((environment, name))
         if known is None:
@@ -102,6 +112,8 @@ class Docker(Record, frozen=False, kw_only=False):
 
     async def prepare(self, stage: Stage, on_wait: Callable[[str], None]) -> Ready:
         """Pull the stage's image, and make the one with its environment, unless they are there."""
+        if stage.outside:
+            return await self.native.prepare(stage, on_wait)
         name = image_of(stage)
         expected = self.identity(stage)["image"]
         image = base = await to_thread.run_sync(self.daemon.pull, name, on_wait)

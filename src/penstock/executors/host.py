@@ -97,7 +97,8 @@ class _Process(Record, kw_only=False):
         from penstock.executors.sandbox import detect
         from penstock.executors.workspace import Workspace
 
-        return Workspace.make(work, self.stage, bindings, sandbox=detect(self.sandbox).sandbox)
+        sandbox = None if self.stage.outside else detect(self.sandbox).sandbox
+        return Workspace.make(work, self.stage, bindings, sandbox=sandbox)
 
     async def run(
         self, workspace: Workspace, secrets: Mapping[str, str], on_output: Callable[[bytes], None]

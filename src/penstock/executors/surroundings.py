@@ -26,6 +26,10 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PASSED_ON = (*CERTIFICATES, *_PROXIES, *(name.upper() for name in _PROXIES))
+ROOT = "PENSTOCK_ROOT"
+"""To a stage that works outside of its workspace: the project; under Dagger there is none."""
+STATE = "PENSTOCK_STATE"
+"""To such a stage: a directory that outlives the run."""
 PASSED_ON_DEVICES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Only to a stage with an accelerator: which of the machine's devices are meant for this run."""
 

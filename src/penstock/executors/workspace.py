@@ -19,7 +19,7 @@ from penstock.executors.environments import Prepared
 from penstock.executors.layout import Binding, Layout
 from penstock.executors.process import Leash
 from penstock.executors.sandbox import Sandbox, View
-from penstock.executors.surroundings import certificates, surroundings
+from penstock.executors.surroundings import ROOT, STATE, certificates, surroundings
 from penstock.plan.model import Stage
 from penstock.record import Record
 
@@ -135,9 +135,18 @@ class Workspace(Record, frozen=False, kw_only=False):
                 *(str(os.getpid()), "--", *argv),
             ],
             cwd=str(self.layout.top),
-            env=self._environment(f"{temporary}/home", temporary, prepared, secrets),
+            env=self._outside(temporary, prepared, secrets)
+            if self.stage.outside
+            else self._environment(f"{temporary}/home", temporary, prepared, secrets),
             leash=Leash(sweeps=True),
         )
+
+    def _outside(self, temporary: str, prepared: Prepared, secrets: Mapping[str, str]) -> dict[str, str]:
+        """The variables of a stage that works on the world beyond its workspace."""
+        places = {ROOT: str(self.project), STATE: str(self.project / ".penstock")}
+        environment = self._environment(os.path.expanduser("~"), temporary, prepared, secrets)
+        path = f"{environment['PATH']}:{os.environ.get('PATH', '')}".rstrip(":")
+        return {**environment, **places, "PATH": path}
 
     def _sandboxed(
         self, sandbox: Sandbox, argv: Sequence[str], prepared: Prepared, secrets: Mapping[str, str]

@@ -118,6 +118,8 @@ def _stage(document: Mapping[str, Any]) -> Stage:
     fields["files"] = _pairs(document["files"])
     fields["variables"] = _pairs(document["variables"])
     fields["secrets"] = tuple(document["secrets"])
+    fields["passes"] = tuple(document["passes"])
+    fields["pledges"] = _pairs(document["pledges"])
     fields["environment"] = Environment(**document["environment"])
     accelerator = document["accelerator"]
     fields["accelerator"] = accelerator and Accelerator(**accelerator)

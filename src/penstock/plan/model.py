@@ -104,6 +104,13 @@ class Stage(Record):
         timeout_s: Wall-clock limit of an attempt.
         retries: Further attempts after a failed one.
         exclusive: Whether it runs while no other stage does.
+        outside: Whether it works on the world beyond its workspace: no sandbox and no container but the
+            engine's, the home directory and the network of whoever runs Penstock. Only recipes do.
+        passes: Variables of Penstock's own environment that an outside stage gets if they are set; what is
+            called a password, token, key or secret is treated as one.
+        pledges: (output path, digest) of what it will write, known before it runs: `md5:...` of data that are
+            kept elsewhere. Who reads such an output has a key without it, and needs it only to run.
+        observe: Whether it sees the whole source, and what it reads of it is watched and enters its key.
         uses: The recipe that it was expanded from.
         line: Where the pipeline file declares it.
     """
@@ -124,6 +131,10 @@ class Stage(Record):
     timeout_s: float | None = None
     retries: int = 0
     exclusive: bool = False
+    outside: bool = False
+    passes: tuple[str, ...] = ()
+    pledges: tuple[tuple[str, str], ...] = ()
+    observe: bool = False
     uses: str | None = None
     line: int = 0
 

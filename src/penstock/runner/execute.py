@@ -19,6 +19,7 @@ from penstock.record import Record, field, replace
 from penstock.results import Reason, StageResult, StageState
 from penstock.runner.assess import Standing, Walk, stage_result
 from penstock.runner.reasons import why_not
+from penstock.runner.secrets import load_passed
 from penstock.runner.signals import AWAITED
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Execution(Record, Generic[T], frozen=False):
     """The part of a run that needs an event loop.
 
     Attributes:
+        environ: Where what a stage passes on (`Stage.passes`) is looked up.
         began: When the run did, by the monotonic clock.
         signals: That came before this listens for any.
         results: Of every stage that has ended, by name.
@@ -40,6 +42,7 @@ class Execution(Record, Generic[T], frozen=False):
     run_id: str
     began: float
     secrets: Mapping[str, bytes]
+    environ: Mapping[str, str]
     jobs: int
     keep_going: bool
     signals: Sequence[int] = ()
@@ -207,7 +210,8 @@ class Execution(Record, Generic[T], frozen=False):
 
     async def _attempts(self, standing: Standing[T]) -> tuple[StageResult, Outcome[T]]:
         stage = standing.stage
-        secrets = {name: self.secrets[name] for name in stage.secrets}
+        passed, hidden = load_passed(stage, self.environ)
+        secrets = {**hidden, **{name: self.secrets[name] for name in stage.secrets}}
         request = Request(
             stage=stage,
             tree=standing.tree,
@@ -215,6 +219,7 @@ class Execution(Record, Generic[T], frozen=False):
             key=standing.key,
             run_id=self.run_id,
             secrets=secrets,
+            variables=passed,
             reuse=stage.cache and stage.name not in self.walk.force,
             emit=lambda text: self.observer.stage_output(stage.name, text),
             slot=lambda: self._slot(standing),

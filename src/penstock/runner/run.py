@@ -187,6 +187,7 @@ class Run(Record, Generic[T], frozen=False):
             run_id=self.run_id,
             began=self._began,
             secrets=load_secrets(self.plan, pending, self.options.environ, self.root),
+            environ=self.options.environ,
             jobs=self.options.jobs,
             keep_going=self.options.keep_going,
             signals=signals,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from penstock.errors import UsageError
 from penstock.plan.model import Plan, Secret, Stage
 from penstock.redact import check_value
+
+_SECRET = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL")
 
 
 def load_secrets(
@@ -26,6 +29,26 @@ def load_secrets(
             values[secret.name] = _value(secret, environ, root, where)
             check_value(secret.name, values[secret.name])
     return values
+
+
+def load_passed(stage: Stage, environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, bytes]]:
+    """What an outside stage gets of Penstock's own environment: plain variables, and those to be masked.
+
+    Raises:
+        UsageError: One to be masked is too short for that.
+    """
+    variables: dict[str, str] = {}
+    secrets: dict[str, bytes] = {}
+    for name in stage.passes:
+        value = environ.get(name)
+        if not value:
+            continue
+        if _SECRET.search(name):
+            secrets[name] = value.encode("utf-8", "surrogateescape")
+            check_value(name, secrets[name])
+        else:
+            variables[name] = value
+    return variables, secrets
 
 
 def _value(secret: Secret, environ: Mapping[str, str], root: Path, where: str) -> bytes:

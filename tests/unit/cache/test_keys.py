@@ -66,6 +66,10 @@ MUTATIONS: dict[str, object] = {
     "timeout_s": 61.0,
     "retries": 2,
     "exclusive": True,
+    "outside": True,
+    "passes": ("MLFLOW_TRACKING_URI",),
+    "pledges": (("data/churn.csv", "md5:00"),),
+    "observe": True,
     "uses": None,
     "line": 8,
 }
