@@ -57,6 +57,8 @@ class StageState(StrEnum):
     SKIPPED = "skipped"
 
 
+NOT_NEEDED = "not-needed"
+"""Why a stage was skipped whose output is kept elsewhere, as nothing that reads it had to run."""
 DONE = (StageState.RAN, StageState.CACHED)
 """The states of a stage whose outputs are there."""
 
@@ -115,7 +117,7 @@ class Reason(Record):
     Attributes:
         code: `unchanged`, `known` (the result of an older run fits), `first-run`, `changed`, `forced`,
             `evicted` (the result is gone from the store), `no-cache`, `upstream-failed`,
-            `not-selected`, `stopped`.
+            `not-selected`, `not-needed`, `stopped`.
         sentence: The same for people.
         changes: For `changed`: everything that differs, most telling first.
     """
@@ -166,6 +168,11 @@ class StageResult(Record):
     made_at: str | None = None
     wall_s: float = 0.0
     started_s: float = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether its outputs are there, or were not needed."""
+        return self.state in DONE or self.reason.code == NOT_NEEDED
 
 
 class Verdict(StrEnum):

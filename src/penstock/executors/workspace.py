@@ -144,7 +144,7 @@ class Workspace(Record, frozen=False, kw_only=False):
     def _outside(self, temporary: str, prepared: Prepared, secrets: Mapping[str, str]) -> dict[str, str]:
         """The variables of a stage that works on the world beyond its workspace."""
         places = {ROOT: str(self.project), STATE: str(self.project / ".penstock")}
-        environment = self._environment(os.path.expanduser("~"), temporary, prepared, secrets)
+        environment = self._environment(str(Path.home()), temporary, prepared, secrets)
         path = f"{environment['PATH']}:{os.environ.get('PATH', '')}".rstrip(":")
         return {**environment, **places, "PATH": path}
 

@@ -20,7 +20,7 @@ from penstock.record import Record, asdict, replace
 from penstock.report.members import unknown
 from penstock.results import (
     CLOCKED_GATES,
-    DONE,
+    NOT_NEEDED,
     STANDING,
     Change,
     GateResult,
@@ -219,13 +219,15 @@ def _stage(
 def _outcome_changes(
     mine: StageResult, theirs: StageResult, manifests: Manifests, clocked: frozenset[str]
 ) -> Iterator[Change]:
-    ends = [StageState.RAN if each.state in DONE else each.state for each in (mine, theirs)]
+    ends = [StageState.RAN if each.settled else each.state for each in (mine, theirs)]
     if ends[0] is not ends[1]:
         yield Change(what="state", name="", before=mine.state.value, after=theirs.state.value)
         return
     codes = [each.attempts[-1].exit_code if each.attempts else None for each in (mine, theirs)]
     if ends[0] is StageState.FAILED and codes[0] != codes[1]:
         yield Change(what="exit code", name="", before=_text(codes[0]), after=_text(codes[1]))
+    if NOT_NEEDED in (mine.reason.code, theirs.reason.code):
+        return  # what it would have written is an input of others by its pledge
     outputs = [(part for part in each.outputs if part.path not in clocked) for each in (mine, theirs)]
     yield from part_changes("output", _parts(outputs[0]), _parts(outputs[1]), manifests)
 

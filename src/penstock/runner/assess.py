@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from penstock.cache.keys import Document, key_document, stage_key
 from penstock.errors import InputError, UsageError
 from penstock.executors.base import Executor, Outcome
 from penstock.plan.graph import nearest_output
-from penstock.plan.model import Plan, Stage
+from penstock.plan.model import Plan, Produced, Stage
 from penstock.record import Record, field
-from penstock.results import Part, Reason, StageResult, StageState
+from penstock.results import Part, PartKind, Reason, StageResult, StageState
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
 
@@ -90,20 +90,25 @@ class Walk(Record, Generic[T], frozen=False):
     """Where stages stood, and when that was found out."""
 
     async def inspect(self, stage: Stage) -> Standing[T]:
-        """Where a stage stands; the outcomes of all that it needs must be known.
+        """Where a stage stands; what all that it needs wrote, or pledged to write, must be known.
 
         Raises:
             InputError: An input is missing or cannot be one; names the stage.
             ExecutorError: The stage's environment cannot be had.
         """
         trees = [await self.sources(stage)]
+        pledged: list[Part] = []
         for item in stage.produced:
-            tree = self.outcomes[item.stage].tree
-            if tree is None:  # pragma: no cover - callers ask only below successes
+            pledge = self._pledge(item)
+            if pledge is not None:
+                pledged.append(pledge)
+            outcome = self.outcomes.get(item.stage)
+            if outcome is not None and outcome.tree is not None:
+                trees.append(await self.executor.select(outcome.tree, item.path))
+            elif pledge is None:  # pragma: no cover - callers ask only below successes
                 raise RuntimeError(f"stage {item.stage!r} has no outputs")
-            trees.append(await self.executor.select(tree, item.path))
         tree = await self.executor.merge(trees)
-        parts = await self.executor.parts(tree)
+        parts = _with(pledged, await self.executor.parts(tree))
         identity = await self.executor.identity(stage)
         document = key_document(stage, parts, identity)
         key = stage_key(document)
@@ -128,6 +133,22 @@ class Walk(Record, Generic[T], frozen=False):
         )
         self.inspected[stage.name] = standing, time.monotonic()
         return standing
+
+    def lacking(self, stage: Stage) -> list[str]:
+        """The stages without which its key cannot be known."""
+        return [
+            item.stage
+            for item in stage.produced
+            if item.stage not in self.outcomes and self._pledge(item) is None
+        ]
+
+    def _pledge(self, item: Produced) -> Part | None:
+        """What an input is known to be without it being there, if its stage pledged so."""
+        for path, pledge in self.plan.stage(item.stage).pledges:
+            if path == item.output:
+                inner = item.path.removeprefix(path)
+                return Part(item.path, PartKind.FILE, f"{pledge}{inner}", 0, 0)
+        return None
 
     def fresh(self, stage: Stage) -> Standing[T] | None:
         """Where a stage stood a moment ago, if that still is where it stands.
@@ -159,6 +180,15 @@ class Walk(Record, Generic[T], frozen=False):
             ) from None
 
 
+def _with(pledged: Sequence[Part], parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Parts with pledges in the place of what they are of: a key is the same before and after a fetch."""
+    if not pledged:
+        return parts
+    paths = {part.path for part in pledged}
+    mixed = (*pledged, *(part for part in parts if part.path not in paths))
+    return tuple(sorted(mixed, key=lambda part: part.path))
+
+
 class Assessment(Record, Generic[T]):
     """What a run would do.
 
@@ -185,7 +215,7 @@ async def assess(walk: Walk[T], selection: Selection) -> Assessment[T]:
     for stage in walk.plan.stages:
         if stage.name not in selection.chosen and stage.name not in selection.read:
             continue
-        blockers = [name for name in stage.needs if name not in walk.outcomes]
+        blockers = walk.lacking(stage)
         if blockers:
             await walk.sources(stage)
             waiting[stage.name] = blockers[0]
@@ -194,8 +224,32 @@ async def assess(walk: Walk[T], selection: Selection) -> Assessment[T]:
             standings[stage.name] = standing
             if standing.hit is not None:
                 walk.outcomes[stage.name] = standing.hit
-    _demand_results(walk.plan, selection.read, {*walk.outcomes})
+    _demand_results(walk.plan, selection.read - spared(walk, selection), {*walk.outcomes})
     return Assessment(standings=standings, waiting=waiting)
+
+
+def spared(walk: Walk[T], selection: Selection) -> frozenset[str]:
+    """The stages without a result that nobody needs: they pledged what they write, and no reader runs.
+
+    A stage that nothing reads was asked for itself.
+    """
+    plan = walk.plan
+    readers: dict[str, list[str]] = {}
+    for stage in plan.stages:
+        for name in stage.needs:
+            readers.setdefault(name, []).append(stage.name)
+    wanted = {stage for stage, _ in plan.archive.contents} if plan.archive else set()
+    concerned = {*selection.chosen, *selection.read}
+    return frozenset(
+        stage.name
+        for stage in plan.stages
+        if stage.pledges
+        and stage.name in concerned
+        and stage.name not in walk.outcomes
+        and stage.name not in walk.force | wanted
+        and stage.name in readers
+        and all(name in walk.outcomes or name not in concerned for name in readers[stage.name])
+    )
 
 
 def _demand_results(plan: Plan, read: Iterable[str], known: set[str]) -> None:

@@ -17,7 +17,7 @@ from penstock.plan.model import Plan, Stage
 from penstock.publish import archive
 from penstock.record import Record, field, replace
 from penstock.results import (
-    DONE,
+    NOT_NEEDED,
     Publication,
     PublicationState,
     Reason,
@@ -27,7 +27,7 @@ from penstock.results import (
     timestamp,
 )
 from penstock.revision import Revision
-from penstock.runner.assess import Assessment, Walk, assess, drive, stage_result
+from penstock.runner.assess import Assessment, Walk, assess, drive, spared, stage_result
 from penstock.runner.conclude import exit_code, new_run_id
 from penstock.runner.judge import Judgement
 from penstock.runner.reasons import History
@@ -128,7 +128,12 @@ class Run(Record, Generic[T], frozen=False):
         chosen = [stage for stage in self.plan.stages if stage.name in self.options.selection.chosen]
         self.observer.run_started(tuple(stage.name for stage in chosen), self.options.jobs)
         await self._reuse(assessment)
-        pending = tuple(stage for stage in chosen if stage.name not in self.walk.outcomes)
+        unneeded = spared(self.walk, self.options.selection)
+        for stage in chosen:
+            if stage.name in unneeded:
+                reason = Reason(code=NOT_NEEDED, sentence="nothing that reads it has to run")
+                self._record(stage_result(stage, StageState.SKIPPED, reason))
+        pending = tuple(stage for stage in chosen if stage.name not in {*self.walk.outcomes, *unneeded})
         if pending:
             outputs = [output.path for stage in pending for output in stage.outputs]
             await self.executor.reserve(outputs, self.root)
@@ -150,7 +155,7 @@ class Run(Record, Generic[T], frozen=False):
             hit = standing.hit if standing else None
             if standing is None or hit is None or hit.tree is None:
                 continue
-            if any(name not in outcomes for name in stage.needs):
+            if self.walk.lacking(stage):
                 outcomes.pop(stage.name)  # what it reads is made anew, so its key may differ
                 continue
             began = time.monotonic()
@@ -230,7 +235,7 @@ class Run(Record, Generic[T], frozen=False):
         return (publication,)
 
     def _blocked(self, report: RunReport) -> str | None:
-        open_stages = [stage.name for stage in report.stages if stage.state not in DONE]
+        open_stages = [stage.name for stage in report.stages if not stage.settled]
         if open_stages:
             return f"stage {open_stages[0]!r} has no result in this run"
         for gate in report.gates:
