@@ -24,7 +24,7 @@ from penstock.executors.hints import undeclared_inputs
 from penstock.executors.host import COMMAND
 from penstock.executors.in_container import ATTEMPT, RUN, TIMEOUT, TRY
 from penstock.executors.sandbox import HOME, TEMPORARY
-from penstock.executors.surroundings import FIXED
+from penstock.executors.surroundings import FIXED, STATE
 from penstock.executors.workspace import params_text
 from penstock.plan.model import Stage
 from penstock.redact import Redactor
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SPEC = "/penstock/spec.json"
 _RESULT = "/penstock/result"
+_STATE = "/penstock/state"
 _PATIENCE_S = 60.0
 """How much longer than a stage's own time limit the engine may take to say that it is over."""
 _KILLED = 137
@@ -93,8 +94,19 @@ class DaggerAttempt:
             # kept apart by name and not by value: another token must not train again
             secret = dag.set_secret(f"penstock-{name}", value.decode("utf-8", "surrogateescape"))
             container = container.with_secret_variable(name, secret)
+        if stage.outside:
+            container = self._outside(container)
         spec = executor.courier.file(digest.canonical_json(self._spec(archives)))
         return container.with_mounted_file(_SPEC, spec)
+
+    def _outside(self, container: dagger.Container) -> dagger.Container:
+        """With what a stage needs that works on the world beyond its workspace."""
+        for name, service in self.executor.services.items():
+            container = container.with_service_binding(name, service)
+        for name, value in self.request.variables.items():
+            container = container.with_env_variable(name, value)
+        state = dag.cache_volume(f"penstock-state-{self.executor.plan.name}")
+        return container.with_mounted_cache(_STATE, state).with_env_variable(STATE, _STATE)
 
     def _spec(self, archives: Mapping[str, str]) -> dict[str, Any]:
         stage = self.stage

@@ -46,6 +46,7 @@ class DaggerExecutor(Record, frozen=False):
         root: Where the plan was read; holds the requirements files, and need hold nothing else.
         run_id: Tells this run's results from those of earlier ones.
         courier: Brings files to the engine.
+        services: What stages that work outside of their workspace can reach, by host name.
 
     Attributes:
         placed: What stages have made, by path: `export` to the root puts it here, and writes nothing.
@@ -58,6 +59,7 @@ class DaggerExecutor(Record, frozen=False):
     root: Path
     run_id: str
     courier: Courier
+    services: Mapping[str, dagger.Service] = field(default_factory=dict)
     name: str = "dagger"
     placed: dict[str, Held] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)

@@ -184,7 +184,7 @@ def _write_file(path: Path, content: bytes, *, executable: bool) -> None:
 
 async def _shell(request: Request[Tree], workspace: Path) -> tuple[int | None, str, float]:
     stage = request.stage
-    env = {"PATH": os.defpath, **dict(stage.variables)}
+    env = {"PATH": os.defpath, **dict(stage.variables), **request.variables}
     env |= {name: value.decode() for name, value in request.secrets.items()}
     began = time.monotonic()
     exit_code, log = None, ""
