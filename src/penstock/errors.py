@@ -79,6 +79,12 @@ class ExecutorError(PenstockError):
     exit_code = EXIT_UNAVAILABLE
 
 
+class RefusedError(PenstockError):
+    """Bytes, a signature or a verdict are not what was judged, so nothing is done with them."""
+
+    exit_code = EXIT_GATE_FAILED
+
+
 class StoreError(ExecutorError):
     """The store could not be written or read: no room, no permission, a failing disk."""
 
