@@ -1,19 +1,19 @@
-"""`publish: archive`: which outputs it is made of."""
+"""Which outputs are published: by `publish: archive`, and by all else that publishes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from penstock.plan.drafts import Draft
 from penstock.plan.graph import Declared
 from penstock.plan.model import Archive
 from penstock.plan.problems import Problems, listing, nearest, shown
-from penstock.plan.schema import ArchiveFile, PipelineFile, Publish
+from penstock.plan.schema import PipelineFile
+from penstock.plan.schema_publish import Publish
 from penstock.plan.yaml_file import Document
 
 _METRICS_FILE = "metrics.json"
-_ARCHIVED_ROLES = ("model", "metrics")
 
 Place = tuple[str, str]
 """(stage, output path)"""
@@ -27,7 +27,12 @@ def archive_of(
     if not isinstance(publish, Publish) or publish.archive is None:
         return None, None
     asked = publish.archive
-    contents = _listed(asked, document, drafts, problems) if asked.contents is not None else _usual(drafts)
+
+    def unknown(at: int, name: str, notes: tuple[str, ...]) -> None:
+        what = f"`publish.archive.contents[{at}]`: no output is, or is called, {shown(name)}"
+        problems.add(document.file, document.line("publish", "archive", "contents", at), what, notes)
+
+    contents = listed(drafts, asked.contents, unknown) if asked.contents is not None else usual(drafts)
     if not contents and not (asked.contents and problems):
         outputs = [output.path for draft in drafts for output in draft.stage.outputs]
         problems.add(
@@ -40,35 +45,46 @@ def archive_of(
     return Archive(path=asked.path, contents=tuple(sorted(set(contents)))), path
 
 
-def _listed(
-    asked: ArchiveFile, document: Document, drafts: Sequence[Draft], problems: Problems
+def listed(
+    drafts: Sequence[Draft], names: Sequence[str], unknown: Callable[[int, str, tuple[str, ...]], None]
 ) -> list[Place]:
+    """The outputs of these paths or roles.
+
+    Args:
+        unknown: Told of a name that means none: its position, itself, and notes.
+    """
     found: list[Place] = []
     outputs = [(draft.stage.name, output) for draft in drafts for output in draft.stage.outputs]
-    for at, name in enumerate(asked.contents or ()):
+    for at, name in enumerate(names):
         chosen = [(stage, output.path) for stage, output in outputs if name in (output.path, output.role)]
         if not chosen:
             known = [output.path for _, output in outputs]
             roles = [output.role for _, output in outputs if output.role]
-            problems.add(
-                document.file,
-                document.line("publish", "archive", "contents", at),
-                f"`publish.archive.contents[{at}]`: no output is, or is called, {shown(name)}",
-                (*nearest(name, [*known, *roles]), listing("outputs", known)),
-            )
+            unknown(at, name, (*nearest(name, [*known, *roles]), listing("outputs", known)))
         found += chosen
     return found
 
 
-def _usual(drafts: Sequence[Draft]) -> list[Place]:
+def usual(drafts: Sequence[Draft]) -> list[Place]:
+    """Models and metrics: what is published where the file names nothing."""
+    return [*models(drafts), *of_roles(drafts, "metrics", _METRICS_FILE)]
+
+
+def models(drafts: Sequence[Draft]) -> list[Place]:
+    """The outputs that are models, by their role or name."""
     return [
         (draft.stage.name, output.path)
         for draft in drafts
         for output in draft.stage.outputs
-        if output.role in _ARCHIVED_ROLES or _called_so(output.path)
+        if output.role == "model" or PurePosixPath(output.path).name.startswith("model")
     ]
 
 
-def _called_so(path: str) -> bool:
-    name = PurePosixPath(path).name
-    return name == _METRICS_FILE or name.startswith("model")
+def of_roles(drafts: Sequence[Draft], *roles: str) -> list[Place]:
+    """The outputs in these roles, or whose file is called so."""
+    return [
+        (draft.stage.name, output.path)
+        for draft in drafts
+        for output in draft.stage.outputs
+        if output.role in roles or PurePosixPath(output.path).name in roles
+    ]

@@ -19,6 +19,7 @@ import penstock
 from penstock import digest
 from penstock.plan.model import (
     Archive,
+    Delivery,
     Environment,
     GateSpec,
     Output,
@@ -81,7 +82,8 @@ def plan_digest(plan: Plan) -> str:
     document = encode_plan(plan)
     for name in ("settings", "digest"):
         del document[name]
-    for each in (*document["stages"], *document["gates"]):
+    deliveries = (each["stage"] for each in document["deliveries"])
+    for each in (*document["stages"], *document["gates"], *deliveries):
         del each["line"]
     return digest.of_json(document)
 
@@ -102,6 +104,10 @@ def decode_plan(document: Mapping[str, Any]) -> Plan:
     fields["gates"] = tuple(_gate(each) for each in document["gates"])
     archive = document["archive"]
     fields["archive"] = archive and Archive(path=archive["path"], contents=_pairs(archive["contents"]))
+    fields["deliveries"] = tuple(
+        Delivery(each["kind"], _stage(each["stage"]), _pairs(each["contents"]))
+        for each in document["deliveries"]
+    )
     fields["secrets"] = tuple(Secret(**each) for each in document["secrets"])
     fields["settings"] = tuple(
         Setting(**each | {"overridden": _pairs(each["overridden"])}) for each in document["settings"]

@@ -42,7 +42,8 @@ def seconds(value: Any) -> float:
     return total
 
 
-def _matching(pattern: str, rule: str) -> AfterValidator:
+def matching(pattern: str, rule: str) -> AfterValidator:
+    """Demands that a text matches a pattern as a whole; `rule` says so to people."""
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -93,19 +94,19 @@ def _variable_value(value: Any) -> str:
 
 StageName = Annotated[
     str,
-    _matching(
+    matching(
         _NAME, "a stage's name has lower-case letters, digits and dashes, begins with a letter, at most 63"
     ),
     Field(json_schema_extra={"pattern": f"^{_NAME}$"}),
 ]
 Title = Annotated[
     str,
-    _matching(_TITLE, "a name has letters, digits, dots, dashes and underscores, at most 63"),
+    matching(_TITLE, "a name has letters, digits, dots, dashes and underscores, at most 63"),
     Field(json_schema_extra={"pattern": f"^{_TITLE}$"}),
 ]
 VariableName = Annotated[
     str,
-    _matching(_VARIABLE, "a variable's name has letters, digits and underscores, and begins with no digit"),
+    matching(_VARIABLE, "a variable's name has letters, digits and underscores, and begins with no digit"),
     Field(json_schema_extra={"pattern": f"^{_VARIABLE}$"}),
 ]
 VariableValue = Annotated[
@@ -115,10 +116,10 @@ VariableValue = Annotated[
 ]
 PythonVersion = Annotated[
     str,
-    _matching(_PYTHON, 'write a version such as "3.12", or bounds such as ">=3.11,<3.14"'),
+    matching(_PYTHON, 'write a version such as "3.12", or bounds such as ">=3.11,<3.14"'),
     Field(json_schema_extra={"examples": ["3.12", ">=3.11"]}),
 ]
-ImageName = Annotated[str, _matching(r"[^\s]{1,512}", "write an image such as python:3.12-slim")]
+ImageName = Annotated[str, matching(r"[^\s]{1,512}", "write an image such as python:3.12-slim")]
 FilePath = Annotated[str, AfterValidator(_path)]
 InputPath = Annotated[str, AfterValidator(_selection)]
 Command = Annotated[str, AfterValidator(_command)]

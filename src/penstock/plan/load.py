@@ -21,6 +21,7 @@ from penstock.plan.gating import gates_of
 from penstock.plan.model import Overlay, Plan, Secret, Setting, Stage
 from penstock.plan.paths import path_problem
 from penstock.plan.problems import Problems, shown
+from penstock.plan.publishing import deliveries_of
 from penstock.plan.reads import DIRECTORY, FILE, Reads, presence
 from penstock.plan.schema import PipelineFile
 from penstock.plan.yaml_file import Document, Key, parse_mapping, read_file
@@ -185,6 +186,7 @@ class _Compiler(Record, frozen=False):
         archive, declared = archive_of(self.pipeline, self.document, drafts, problems)
         if declared is not None:
             graph.refuse_archive_overlap(declared, nodes, reserved, self.document.file, problems)
+        deliveries = deliveries_of(self.pipeline, self.document, drafts, self.reads, problems)
         problems.raise_if_any()
         stages = {draft.stage.name: _linked(draft, links[draft.stage.name]) for draft in drafts}
         return Plan(
@@ -194,6 +196,7 @@ class _Compiler(Record, frozen=False):
             stages=tuple(stages[name] for name in order),
             gates=gates,
             archive=archive,
+            deliveries=deliveries,
             secrets=self._secrets(),
             ignore=tuple(self.pipeline.ignore),
             on_inconclusive=self.pipeline.policy.on_inconclusive,

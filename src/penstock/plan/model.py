@@ -169,6 +169,20 @@ class Archive(Record):
     contents: tuple[tuple[str, str], ...]
 
 
+class Delivery(Record, kw_only=False):
+    """Something that is published by a program, once the gates have passed.
+
+    Attributes:
+        kind: `evidence`, `artifact`, `image`, `dvc`, `mlflow`.
+        stage: The program's; it runs after all stages, and its request is completed with what they made.
+        contents: The outputs that are published, as (stage, output path).
+    """
+
+    kind: str
+    stage: Stage
+    contents: tuple[tuple[str, str], ...]
+
+
 class Secret(Record):
     """Where a secret's value comes from: a variable of Penstock's own environment, or a file."""
 
@@ -202,6 +216,7 @@ class Plan(Record):
         on_inconclusive: `fail` or `warn`: what a required gate that cannot decide does.
         holdout_budget: How many models one evaluation set may judge before a run warns.
         settings: Every resolved setting and its origin.
+        deliveries: What is published beside the archive, in this order.
         digest: Of everything above but line numbers and origins.
     """
 
@@ -211,6 +226,7 @@ class Plan(Record):
     stages: tuple[Stage, ...]
     gates: tuple[GateSpec, ...] = ()
     archive: Archive | None = None
+    deliveries: tuple[Delivery, ...] = ()
     secrets: tuple[Secret, ...] = ()
     ignore: tuple[str, ...] = ()
     on_inconclusive: str = "fail"
@@ -220,12 +236,12 @@ class Plan(Record):
     digest: str = ""
 
     def stage(self, name: str) -> Stage:
-        """The stage of this name.
+        """The stage of this name, one that publishes included.
 
         Raises:
             KeyError: There is none.
         """
-        for stage in self.stages:
+        for stage in (*self.stages, *(each.stage for each in self.deliveries)):
             if stage.name == name:
                 return stage
         raise KeyError(name)

@@ -5,9 +5,9 @@ import inspect
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictBool, Tag
+from pydantic import BeforeValidator, Field, StrictBool, Tag
 
-from penstock.plan import schema_gates, schema_parts, schema_stages, schema_tests
+from penstock.plan import schema_gates, schema_parts, schema_publish, schema_stages, schema_tests
 from penstock.plan.fields import (
     Command,
     Duration,
@@ -31,6 +31,7 @@ from penstock.plan.schema_parts import (
     SecretSource,
     by_type,
 )
+from penstock.plan.schema_publish import PublishFile
 from penstock.plan.schema_stages import StageFile
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -40,35 +41,6 @@ def _version(value: Any) -> Any:
     if type(value) is not int or value != 1:
         raise complaint(f"is {shown(value)}; this Penstock reads version 1", "write `version: 1`")
     return value
-
-
-class ArchiveFile(Record):
-    """A deterministic archive of what the gates passed."""
-
-    path: FilePath = "dist"
-    """Directory that it is written to."""
-    contents: list[Text] | None = None
-    """Outputs by path or role; if absent, those in the roles `model` and `metrics` or called so."""
-
-
-class Publish(Record):
-    """What leaves the pipeline when its gates have passed."""
-
-    archive: ArchiveFile | None = None
-
-
-def _kind_of_publish(value: Any) -> str | None:
-    return "false" if value is False else "publish" if isinstance(value, dict | Publish) else None
-
-
-PublishFile = Annotated[
-    Annotated[Publish, Tag("publish")] | Annotated[Literal[False], Tag("false")],
-    Discriminator(
-        _kind_of_publish,
-        custom_error_type="penstock",
-        custom_error_message="is neither a mapping nor false; write `publish: false` for nothing",
-    ),
-]
 
 
 class StagePatch(Record):
@@ -154,7 +126,7 @@ def attribute_docstrings() -> dict[str, dict[str, str]]:
     Pydantic can collect them itself, but does it at import, where every run with a new plan pays for it.
     """
     found: dict[str, dict[str, str]] = {}
-    modules = (schema_parts, schema_tests, schema_stages, schema_gates, sys.modules[__name__])
+    modules = (schema_parts, schema_tests, schema_stages, schema_gates, schema_publish, sys.modules[__name__])
     for node in (node for module in modules for node in ast.parse(inspect.getsource(module)).body):
         if not isinstance(node, ast.ClassDef):
             continue

@@ -1,0 +1,211 @@
+"""`publish`: the programs that publish, and what each is given.
+
+What they say and to whom is in the plan; what they publish is known only when the gates have passed, so the
+runner completes their requests (`runner.publish`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from penstock.plan.archiving import Place, listed, models, of_roles, usual
+from penstock.plan.drafts import Draft
+from penstock.plan.errands import errand
+from penstock.plan.model import Delivery, Produced, Stage
+from penstock.plan.problems import Problems, nearest, shown
+from penstock.plan.reads import FILE, Reads
+from penstock.plan.schema import PipelineFile
+from penstock.plan.schema_publish import (
+    ArtifactFile,
+    DvcFile,
+    EvidenceFile,
+    MlflowFile,
+    Publish,
+    RegistryFile,
+)
+from penstock.plan.yaml_file import Document
+from penstock.record import Record
+
+EVIDENCE = "build/penstock/evidence"
+DVC_FILES = "build/penstock/dvc"
+PACKAGE_RECIPE = "package-model"
+PACKAGE_ROLE = "package"
+DOCUMENT_ROLES = (
+    "measures",
+    "validation",
+    "model-tests",
+    "benchmark",
+    "reproducibility",
+    "command",
+    "security",
+)
+SHOWN_ROLES = ("predictions", "plots", *DOCUMENT_ROLES)
+"""Roles of outputs that are published beside model and metrics, so that a verdict can be looked into."""
+MLFLOW_VARIABLES = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_INSECURE_TLS",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+)
+
+
+def deliveries_of(
+    pipeline: PipelineFile, document: Document, drafts: Sequence[Draft], reads: Reads, problems: Problems
+) -> tuple[Delivery, ...]:
+    """What is published beside the archive, in the order in which it is."""
+    if not isinstance(pipeline.publish, Publish):
+        return ()
+    publishing = _Publishing(
+        pipeline=pipeline,
+        publish=pipeline.publish,
+        document=document,
+        drafts=drafts,
+        reads=reads,
+        problems=problems,
+    )
+    return tuple(publishing.deliveries())
+
+
+class _Publishing(Record, frozen=False):
+    pipeline: PipelineFile
+    publish: Publish
+    document: Document
+    drafts: Sequence[Draft]
+    reads: Reads
+    problems: Problems
+
+    def deliveries(self) -> Iterator[Delivery]:
+        if self.publish.evidence is not None:
+            yield self._evidence(self.publish.evidence)
+        if self.publish.artifact is not None:
+            yield self._artifact(self.publish.artifact)
+        if self.publish.dvc is not None:
+            yield self._dvc(self.publish.dvc)
+        if self.publish.mlflow is not None:
+            yield self._mlflow(self.publish.mlflow)
+
+    def _evidence(self, asked: EvidenceFile) -> Delivery:
+        request: dict[str, Any] = {
+            "action": "create",
+            "environments": self._environments(),
+            "key": asked.key,
+            "result": EVIDENCE,
+        }
+        secrets = self._secrets("evidence", ("key", asked.key))
+        return self._delivery(
+            "evidence", "evidence", request, outputs=(EVIDENCE,), secrets=secrets, evidence=False
+        )
+
+    def _artifact(self, asked: ArtifactFile) -> Delivery:
+        request = {"action": "push-artifact", **_registry(asked)}
+        secrets = self._secrets("artifact", ("username", asked.username), ("password", asked.password))
+        return self._delivery("artifact", "oci", request, secrets=secrets)
+
+    def _dvc(self, asked: DvcFile) -> Delivery:
+        places = (
+            models(self.drafts) if asked.outputs is None else self._listed("dvc", "outputs", asked.outputs)
+        )
+        if not places and asked.outputs is None:
+            self._complain("dvc", "finds no output that is a model", ("name them: `outputs: [<path>, ...]`",))
+        request = {"outputs": [path for _, path in places], "remote": asked.remote, "result": DVC_FILES}
+        secrets = self._secrets("dvc", *(("secrets", name) for name in asked.secrets))
+        return self._delivery(
+            "dvc", "dvc_push", request, outputs=(DVC_FILES,), secrets=secrets, contents=places
+        )
+
+    def _mlflow(self, asked: MlflowFile) -> Delivery:
+        request = {
+            "action": "publish",
+            "tracking_uri": asked.tracking_uri,
+            "model": asked.model,
+            "alias": asked.alias,
+            "experiment": asked.experiment or self.pipeline.name,
+        }
+        return self._delivery("mlflow", "registry", request, passes=MLFLOW_VARIABLES)
+
+    def _delivery(
+        self,
+        kind: str,
+        program: str,
+        request: dict[str, Any],
+        *,
+        outputs: Sequence[str] = (),
+        passes: Sequence[str] = (),
+        secrets: Sequence[str] = (),
+        contents: Sequence[Place] | None = None,
+        evidence: bool = True,
+    ) -> Delivery:
+        contents = tuple(sorted(set(self._published() if contents is None else contents)))
+        with_evidence = evidence and self.publish.evidence is not None
+        produced = [Produced(path, stage, path) for stage, path in contents]
+        if with_evidence:
+            produced.append(Produced(EVIDENCE, "publish-evidence", EVIDENCE))
+        package = self._package()
+        request |= {"package": package, "evidence": EVIDENCE if with_evidence else None}
+        stage = errand(
+            f"publish-{kind}",
+            program,
+            request,
+            tools=_TOOLS[program],
+            produced=produced,
+            outputs=outputs,
+            passes=passes,
+            secrets=secrets,
+            line=self.document.line("publish", kind),
+        )
+        return Delivery(kind, stage, contents)
+
+    def _published(self) -> list[Place]:
+        """The judged outputs: model and metrics, and what shows how they were judged."""
+        return [*usual(self.drafts), *of_roles(self.drafts, *SHOWN_ROLES, PACKAGE_ROLE)]
+
+    def _package(self) -> str | None:
+        places = of_roles(self.drafts, PACKAGE_ROLE)
+        return places[0][1] if places else None
+
+    def _environments(self) -> dict[str, list[str]]:
+        """Requirements of what the model was made in, and of what it is served in."""
+        made = {stage for stage, _ in models(self.drafts)}
+        stages = [draft.stage for draft in self.drafts if draft.stage.name in made]
+        packaging = [draft.stage for draft in self.drafts if draft.stage.uses == PACKAGE_RECIPE]
+        return {"training": self._requirements(stages), "serving": self._requirements(packaging)}
+
+    def _requirements(self, stages: Sequence[Stage]) -> list[str]:
+        texts = []
+        for stage in stages:
+            lock = stage.environment.requirements
+            if lock is not None and self.reads.presence(lock) == FILE:
+                data = (self.reads.root / lock).read_bytes()
+                self.reads.content(self.reads.root / lock, data)
+                texts.append(data.decode("utf-8", "replace"))
+            texts.append(stage.environment.extra_requirements)
+        return [text for text in dict.fromkeys(texts) if text]
+
+    def _secrets(self, kind: str, *asked: tuple[str, str | None]) -> tuple[str, ...]:
+        """The secrets that are named, as (key in the file, name)."""
+        known = self.pipeline.secrets
+        for key, name in asked:
+            if name is not None and name not in known:
+                notes = (*nearest(name, known), f"declare it at the top: `secrets: {{{name}: {{}}}}`")
+                self._complain(kind, f"there is no secret {shown(name)}", notes, key)
+        return tuple(name for _, name in asked if name is not None)
+
+    def _listed(self, kind: str, key: str, names: Sequence[str]) -> list[Place]:
+        def unknown(at: int, name: str, notes: tuple[str, ...]) -> None:
+            self._complain(kind, f"no output is, or is called, {shown(name)}", notes, key, at)
+
+        return listed(self.drafts, names, unknown)
+
+    def _complain(self, kind: str, what: str, notes: tuple[str, ...], *key: str | int) -> None:
+        line = self.document.line("publish", kind, *key)
+        self.problems.add(self.document.file, line, f"`publish.{kind}`: {what}", notes)
+
+
+_TOOLS = {"evidence": "evidence", "oci": "oci", "dvc_push": "dvc", "registry": "registry"}
+
+
+def _registry(asked: RegistryFile) -> dict[str, Any]:
+    return asked.model_dump(include={"repository", "tags", "alias", "insecure", "username", "password"})
