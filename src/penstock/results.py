@@ -275,6 +275,7 @@ class PublicationState(StrEnum):
     WRITTEN = "written"
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
+    REFUSED = "refused"
     FAILED = "failed"
 
 
@@ -282,11 +283,15 @@ STANDING = (PublicationState.WRITTEN, PublicationState.UNCHANGED)
 """The states of something that can be had where it was published."""
 
 
+LOST = (PublicationState.REFUSED, PublicationState.FAILED)
+"""The states of something that should have been published, and was not."""
+
+
 class Publication(Record):
     """One thing that was, or was not, published.
 
     Attributes:
-        kind: `archive`, ...
+        kind: `archive`, `evidence`, `artifact`, `image`, `dvc`, `mlflow`.
         target: Where it is: a path or a reference.
     """
 

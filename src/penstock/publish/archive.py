@@ -46,7 +46,7 @@ class Contents(Record):
 
 def contents(report: RunReport, parts: Sequence[Part]) -> Contents:
     """What the archive of a run holds; needs no file to be read."""
-    run = _readable(stable_run(report))
+    run = stable_text(report)
     ordered = tuple(sorted(parts, key=lambda part: part.path))
     manifest = _readable(
         {
@@ -68,6 +68,11 @@ def contents(report: RunReport, parts: Sequence[Part]) -> Contents:
     )
     short = digest.of_bytes(manifest).removeprefix(digest.PREFIX)[:12]
     return Contents(name=f"{report.pipeline}-{short}.tar", parts=ordered, manifest=manifest, run=run)
+
+
+def stable_text(report: RunReport) -> bytes:
+    """A run without what differs between two runs of the same inputs, as a document: its digest names it."""
+    return _readable(stable_run(report))
 
 
 def stable_run(report: RunReport) -> dict[str, object]:

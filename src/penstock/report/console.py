@@ -43,6 +43,7 @@ _PUBLICATIONS = {
     PublicationState.WRITTEN: ("✓", GREEN),
     PublicationState.UNCHANGED: ("=", CYAN),
     PublicationState.SKIPPED: ("-", DIM),
+    PublicationState.REFUSED: ("✗", RED),
     PublicationState.FAILED: ("✗", RED),
 }
 _HEADLINES = {"failed": RED, "inconclusive": YELLOW, "interrupted": YELLOW}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from penstock.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
 from penstock.inert import one_line, printable
 from penstock.results import (
+    LOST,
+    STANDING,
     GateResult,
     Judged,
     Publication,
-    PublicationState,
     RunReport,
     StageResult,
     StageState,
@@ -304,7 +305,7 @@ def outcome(report: RunReport) -> str:
     gate = stopping(report)
     if gate is not None:
         return f"gate {gate.name}: {judgement(gate)}"
-    lost = [each for each in report.publications if each.state is PublicationState.FAILED]
+    lost = [each for each in report.publications if each.state in LOST]
     return "; ".join(f"{each.kind}: {one_line(each.sentence)}" for each in lost) or (
         f"exit code {report.exit_code}"
     )
@@ -337,10 +338,7 @@ _VERDICT_WORDS = {
 
 def place(publication: Publication) -> tuple[str, str]:
     """Where something was published, and what of it, in brackets; why not, if it was not."""
-    if publication.target is None or publication.state in (
-        PublicationState.SKIPPED,
-        PublicationState.FAILED,
-    ):
+    if publication.target is None or publication.state not in STANDING:
         return f"not written: {one_line(publication.sentence)}", ""
     facts: list[str] = [publication.state]
     if publication.size_bytes is not None:

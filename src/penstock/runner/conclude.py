@@ -6,6 +6,7 @@ import os
 import time
 
 from penstock.errors import (
+    EXIT_GATE_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_STAGE_FAILED,
@@ -38,6 +39,10 @@ def exit_code(report: RunReport, on_inconclusive: str, interrupted: Interrupted 
     if StageState.TIMED_OUT in states:
         return EXIT_TIMEOUT
     code = policy.exit_code(report.gates, on_inconclusive)
-    if code == EXIT_OK and any(each.state is PublicationState.FAILED for each in report.publications):
-        return EXIT_UNAVAILABLE
+    if code == EXIT_OK:
+        published = {each.state for each in report.publications}
+        if PublicationState.REFUSED in published:
+            return EXIT_GATE_FAILED
+        if PublicationState.FAILED in published:
+            return EXIT_UNAVAILABLE
     return code

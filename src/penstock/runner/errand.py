@@ -16,7 +16,7 @@ from penstock.runner.secrets import load_passed
 
 T = TypeVar("T")
 
-_UNUSABLE, _REFUSED = 2, 3
+UNUSABLE, REFUSED = 2, 3
 """How programs end, see `programs.common.program`."""
 
 
@@ -63,7 +63,7 @@ def failure(outcome: Outcome[T]) -> PenstockError:
     """What went wrong in an errand that failed, as the error of its family."""
     last = outcome.attempts[-1]
     sentence = said(last.log) or outcome.problem or "it failed"
-    families = {_UNUSABLE: UsageError, _REFUSED: RefusedError, EXIT_UNAVAILABLE: ExecutorError}
+    families = {UNUSABLE: UsageError, REFUSED: RefusedError, EXIT_UNAVAILABLE: ExecutorError}
     return families.get(last.exit_code, PenstockError)(sentence)
 
 

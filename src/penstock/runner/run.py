@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import penstock
-from penstock.errors import EXIT_OK, CorruptError, Interrupted, StoreError
+from penstock.errors import EXIT_OK, CorruptError, Interrupted
 from penstock.executors.base import Executor
-from penstock.gates import policy
 from penstock.observer import Observer
 from penstock.plan.model import Plan, Stage
-from penstock.publish import archive
 from penstock.record import Record, field, replace
 from penstock.results import (
     NOT_NEEDED,
     Publication,
-    PublicationState,
     Reason,
     RunReport,
     StageResult,
@@ -30,6 +28,7 @@ from penstock.revision import Revision
 from penstock.runner.assess import Assessment, Walk, assess, drive, spared, stage_result
 from penstock.runner.conclude import exit_code, new_run_id
 from penstock.runner.judge import Judgement
+from penstock.runner.publish import Publishing
 from penstock.runner.reasons import History
 from penstock.runner.secrets import load_secrets
 from penstock.runner.selection import Selection
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from penstock.runner.execute import Execution
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Options(Record):
@@ -49,6 +49,7 @@ class Options(Record):
         keep_going: After a failure, go on with all that does not need what failed.
         environ: Where secrets are looked up.
         commit: That the source is of; git is asked at the root if absent.
+        version: What the release is called, if the source has a tag.
     """
 
     selection: Selection
@@ -57,6 +58,7 @@ class Options(Record):
     keep_going: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     commit: str | None = None
+    version: str | None = None
 
 
 class Run(Record, Generic[T], frozen=False):
@@ -97,8 +99,11 @@ class Run(Record, Generic[T], frozen=False):
         """
         try:
             pending = drive(self._begin())
-            interrupted = self._execute(pending) if pending else None
-            return drive(self._end(interrupted))
+            interrupted = _looped(partial(self._work, pending)) if pending else None
+            report = drive(self._judge(interrupted))
+            if self.plan.deliveries and interrupted is None:
+                report, interrupted = _looped(partial(self._deliver, report))
+            return self._concluded(report, interrupted)
         finally:
             self.history.close()
 
@@ -110,13 +115,11 @@ class Run(Record, Generic[T], frozen=False):
         """
         try:
             pending = await self._begin()
-            interrupted = None
-            if pending:
-                try:
-                    await self._execution(pending).run(pending)
-                except Interrupted as stop:
-                    interrupted = stop
-            return await self._end(interrupted)
+            interrupted = await self._work(pending) if pending else None
+            report = await self._judge(interrupted)
+            if self.plan.deliveries and interrupted is None:
+                report, interrupted = await self._deliver(report)
+            return self._concluded(report, interrupted)
         finally:
             self.history.close()
 
@@ -126,7 +129,8 @@ class Run(Record, Generic[T], frozen=False):
             self._revision = Revision(self.root)
         assessment = await assess(self.walk, self.options.selection)
         chosen = [stage for stage in self.plan.stages if stage.name in self.options.selection.chosen]
-        self.observer.run_started(tuple(stage.name for stage in chosen), self.options.jobs)
+        deliveries = self._expected_deliveries(chosen)
+        self.observer.run_started(tuple(stage.name for stage in (*chosen, *deliveries)), self.options.jobs)
         await self._reuse(assessment)
         unneeded = spared(self.walk, self.options.selection)
         for stage in chosen:
@@ -139,13 +143,65 @@ class Run(Record, Generic[T], frozen=False):
             await self.executor.reserve(outputs, self.root)
         return pending
 
-    async def _end(self, interrupted: Interrupted | None) -> RunReport:
+    def _expected_deliveries(self, chosen: Sequence[Stage]) -> list[Stage]:
+        """The programs that publish if all goes well.
+
+        Raises:
+            UsageError: A secret that one needs is not there: better said now than when all is done.
+        """
+        if len(chosen) < len(self.plan.stages):
+            return []
+        stages = [delivery.stage for delivery in self.plan.deliveries]
+        load_secrets(self.plan, stages, self.options.environ, self.root)
+        return stages
+
+    async def _work(self, pending: tuple[Stage, ...], signals: Sequence[int] = ()) -> Interrupted | None:
+        try:
+            await self._execution(pending, signals).run(pending)
+        except Interrupted as stop:
+            return stop
+        return None
+
+    async def _judge(self, interrupted: Interrupted | None) -> RunReport:
         report = self._draft(interrupted)
         if interrupted is None:
             report = await self._judged(report)
-            report = replace(report, publications=await self._publish(report))
+            report = replace(report, publications=await self._publishing.archive(report))
+        return report
+
+    async def _deliver(
+        self, report: RunReport, signals: Sequence[int] = ()
+    ) -> tuple[RunReport, Interrupted | None]:
+        """Have programs publish; an interruption leaves those skipped that had not begun."""
+
+        async def execute(stage: Stage) -> StageResult:
+            await self.executor.reserve([output.path for output in stage.outputs], self.root)
+            await self._execution((stage,), signals).run((stage,))
+            return self._results[stage.name]
+
+        made: list[Publication] = []
+        stopped = None
+        try:
+            await self._publishing.deliver(report, execute, made)
+        except Interrupted as stop:
+            stopped = stop
+        return replace(report, publications=(*report.publications, *made)), stopped
+
+    def _concluded(self, report: RunReport, interrupted: Interrupted | None) -> RunReport:
         code = exit_code(report, self.plan.on_inconclusive, interrupted)
         return replace(report, exit_code=code, wall_s=time.monotonic() - self._began)
+
+    @property
+    def _publishing(self) -> Publishing[T]:
+        return Publishing(
+            walk=self.walk,
+            history=self.history,
+            observer=self.observer,
+            root=self.root,
+            run_id=self.run_id,
+            version=self.options.version,
+            documents=self.documents,
+        )
 
     async def _reuse(self, assessment: Assessment[T]) -> None:
         """Put the stored results where they belong; a damaged one must run after all."""
@@ -199,19 +255,6 @@ class Run(Record, Generic[T], frozen=False):
             results=self._results,
         )
 
-    def _execute(self, pending: tuple[Stage, ...]) -> Interrupted | None:
-        from penstock.runner.signals import Noted
-
-        with Noted() as noted:
-            import anyio
-
-            execution = self._execution(pending, noted.numbers)
-            try:
-                anyio.run(execution.run, pending)
-            except Interrupted as stop:
-                return stop
-        return None
-
     async def _judged(self, report: RunReport) -> RunReport:
         judgement = Judgement(
             plan=self.plan, walk=self.walk, observer=self.observer, documents=self.documents
@@ -219,62 +262,6 @@ class Run(Record, Generic[T], frozen=False):
         gates = await judgement.verdicts()
         holdouts = judgement.holdouts(gates, self.history)
         return replace(report, gates=gates, holdouts=holdouts, warnings=judgement.warnings(holdouts))
-
-    async def _publish(self, report: RunReport) -> tuple[Publication, ...]:
-        if self.plan.archive is None:
-            return ()
-        blocked = self._blocked(report)
-        if blocked:
-            publication = Publication(kind="archive", state=PublicationState.SKIPPED, sentence=blocked)
-        else:
-            try:
-                publication = await self._archive(report)
-            except (CorruptError, StoreError) as error:
-                publication = Publication(kind="archive", state=PublicationState.FAILED, sentence=str(error))
-        self.observer.published(publication)
-        return (publication,)
-
-    def _blocked(self, report: RunReport) -> str | None:
-        open_stages = [stage.name for stage in report.stages if not stage.settled]
-        if open_stages:
-            return f"stage {open_stages[0]!r} has no result in this run"
-        for gate in report.gates:
-            if gate.required and policy.stops(gate, self.plan.on_inconclusive):
-                return f"gate {gate.name!r} did not pass"
-        return None
-
-    async def _archive(self, report: RunReport) -> Publication:
-        spec = self.plan.archive
-        assert spec is not None  # noqa: S101 - `_publish` asked
-        trees = []
-        for stage, path in spec.contents:
-            tree = self.walk.outcomes[stage].tree
-            assert tree is not None  # noqa: S101 - every stage is done
-            trees.append(await self.executor.select(tree, path))
-        tree = await self.executor.merge(trees)
-        contents = archive.contents(report, await self.executor.parts(tree))
-        target = f"{spec.path}/{contents.name}"
-        known = self.history.intact(target)
-        state, sentence = PublicationState.UNCHANGED, "the same as before"
-        if known is None:
-            state, sentence = PublicationState.WRITTEN, f"{len(contents.parts)} outputs, run and manifest"
-            staging = self.root / ".penstock" / "tmp" / f"archive-{self.run_id}"
-            try:
-                await self.executor.export(tree, staging)
-                known = archive.write(contents, staging, self.root / target)
-            finally:
-                import shutil
-
-                shutil.rmtree(staging, ignore_errors=True)
-            self.history.set_written(target, known)
-        return Publication(
-            kind="archive",
-            state=state,
-            sentence=sentence,
-            target=target,
-            digest=known,
-            size_bytes=(self.root / target).stat().st_size,
-        )
 
     def _draft(self, interrupted: Interrupted | None) -> RunReport:
         return RunReport(
@@ -301,3 +288,13 @@ class Run(Record, Generic[T], frozen=False):
             reason = Reason(code="stopped", sentence="the run was stopped before it began")
         for stage in self.plan.stages:
             yield self._results.get(stage.name) or stage_result(stage, StageState.SKIPPED, reason)
+
+
+def _looped(work: Callable[[Sequence[int]], Coroutine[Any, Any, R]]) -> R:
+    """Do something in an event loop, with the signals that came before it listened for any."""
+    from penstock.runner.signals import Noted
+
+    with Noted() as noted:
+        import anyio
+
+        return anyio.run(work, noted.numbers)

@@ -1,0 +1,220 @@
+"""What happens once the gates have passed: the archive, then the programs that publish, one after another.
+
+Programs get what was judged, the run that judged it and its digest. That digest names the publication: who
+publishes the same run again finds it there. The first that fails stops the rest, and a repeated run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from penstock.errors import CorruptError, StoreError
+from penstock.executors.base import Outcome
+from penstock.gates import policy
+from penstock.observer import Observer
+from penstock.plan.carrying import FOLDER, REQUEST
+from penstock.plan.errands import receipt_of
+from penstock.plan.model import Archive, Delivery, Stage
+from penstock.publish import archive
+from penstock.record import Record, replace
+from penstock.results import DONE, LOST, Publication, PublicationState, RunReport, StageResult
+from penstock.runner.assess import Walk
+from penstock.runner.errand import REFUSED, said
+from penstock.runner.reasons import History
+
+T = TypeVar("T")
+
+RUN_FOLDER = f"{FOLDER}/run"
+RUN_FILES = ("run.json", "summary.md", "report.html")
+"""What a program finds of the run's report, beside `stable.json`."""
+
+Execute = Callable[[Stage], Awaitable[StageResult]]
+"""Runs a stage; its outcome is in the walk if it succeeded."""
+
+
+class Publishing(Record, Generic[T]):
+    """Publishes what a run has made.
+
+    Attributes:
+        root: Where the archive's directory is.
+        run_id: Of the run, for what is put together beside it.
+        version: What the release is called, if it is called anything: a tag of the source.
+        documents: What programs measured, by path, for the page.
+    """
+
+    walk: Walk[T]
+    history: History
+    observer: Observer
+    root: Path
+    run_id: str
+    version: str | None
+    documents: Mapping[str, bytes]
+
+    async def archive(self, report: RunReport) -> tuple[Publication, ...]:
+        """Write the archive, if the plan has one."""
+        spec = self.walk.plan.archive
+        if spec is None:
+            return ()
+        blocked = self.blocked(report)
+        if blocked:
+            return (
+                self._told(Publication(kind="archive", state=PublicationState.SKIPPED, sentence=blocked)),
+            )
+        try:
+            publication = await self._archive(spec, report)
+        except (CorruptError, StoreError) as error:
+            publication = Publication(kind="archive", state=PublicationState.FAILED, sentence=str(error))
+        return (self._told(publication),)
+
+    async def deliver(self, report: RunReport, execute: Execute, made: list[Publication]) -> None:
+        """Have every program publish, until one cannot.
+
+        Args:
+            report: With its verdicts and the archive.
+            execute: Runs a program's stage.
+            made: Gets what was published, as it is.
+        """
+        reason = self.blocked(report) or _failed(report.publications)
+        for delivery in self.walk.plan.deliveries:
+            if reason:
+                made.append(self._skipped(delivery, reason))
+                continue
+            result = await execute(await self._completed(delivery, report))
+            found = await self._receipts(delivery, result)
+            made += [self._told(each) for each in found]
+            reason = _failed(found)
+
+    def blocked(self, report: RunReport) -> str | None:
+        """Why nothing may be published."""
+        open_stages = [stage.name for stage in report.stages if not stage.settled]
+        if open_stages:
+            return f"stage {open_stages[0]!r} has no result in this run"
+        for gate in report.gates:
+            if gate.required and policy.stops(gate, self.walk.plan.on_inconclusive):
+                return f"gate {gate.name!r} did not pass"
+        return None
+
+    def _told(self, publication: Publication) -> Publication:
+        self.observer.published(publication)
+        return publication
+
+    def _skipped(self, delivery: Delivery, sentence: str) -> Publication:
+        return self._told(Publication(kind=delivery.kind, state=PublicationState.SKIPPED, sentence=sentence))
+
+    async def _archive(self, spec: Archive, report: RunReport) -> Publication:
+        executor = self.walk.executor
+        trees = []
+        for stage, path in spec.contents:
+            tree = self.walk.outcomes[stage].tree
+            assert tree is not None  # noqa: S101 - every stage is done
+            trees.append(await executor.select(tree, path))
+        tree = await executor.merge(trees)
+        contents = archive.contents(report, await executor.parts(tree))
+        target = f"{spec.path}/{contents.name}"
+        known = self.history.intact(target)
+        state, sentence = PublicationState.UNCHANGED, "the same as before"
+        if known is None:
+            state, sentence = PublicationState.WRITTEN, f"{len(contents.parts)} outputs, run and manifest"
+            staging = self.root / ".penstock" / "tmp" / f"archive-{self.run_id}"
+            try:
+                await executor.export(tree, staging)
+                known = archive.write(contents, staging, self.root / target)
+            finally:
+                import shutil
+
+                shutil.rmtree(staging, ignore_errors=True)
+            self.history.set_written(target, known)
+        return Publication(
+            kind="archive",
+            state=state,
+            sentence=sentence,
+            target=target,
+            digest=known,
+            size_bytes=(self.root / target).stat().st_size,
+        )
+
+    async def _completed(self, delivery: Delivery, report: RunReport) -> Stage:
+        """The program's stage, told what there is to publish and which run judged it."""
+        from penstock import digest
+        from penstock.report import keep
+
+        stable = archive.stable_text(report)
+        run = {
+            "id": report.run_id,
+            "digest": digest.of_bytes(stable),
+            "pipeline": report.pipeline,
+            "commit": report.commit,
+            "plan": report.plan,
+            "profile": report.profile,
+            "executor": report.executor,
+            "started_at": report.started_at,
+            "version": self.version,
+            "passed": True,  # or nothing would be published
+        }
+        files = dict(delivery.stage.files)
+        request = json.loads(files[REQUEST]) | {"run": run, "contents": await self._contents(delivery)}
+        files[REQUEST] = json.dumps(request, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        written = keep.files(report, documents=self.documents, page=True)
+        for name in RUN_FILES:
+            files[f"{RUN_FOLDER}/{name}"] = written[name].decode("utf-8", "surrogateescape")
+        files[f"{RUN_FOLDER}/stable.json"] = stable.decode("utf-8", "surrogateescape")
+        return replace(delivery.stage, files=tuple(sorted(files.items())))
+
+    async def _contents(self, delivery: Delivery) -> list[dict[str, Any]]:
+        """The outputs to publish, as they were judged."""
+        found = []
+        for name, path in delivery.contents:
+            stage, outcome = self.walk.plan.stage(name), self.walk.outcomes[name]
+            role = next((output.role for output in stage.outputs if output.path == path), None)
+            part = next(part for part in outcome.parts if part.path == path)
+            found.append(
+                {
+                    "path": path,
+                    "role": role,
+                    "kind": part.kind.value,
+                    "digest": part.digest,
+                    "size_bytes": part.size_bytes,
+                    "stage": name,
+                }
+            )
+        return found
+
+    async def _receipts(self, delivery: Delivery, result: StageResult) -> tuple[Publication, ...]:
+        """What a program says that it has done."""
+        outcome: Outcome[T] | None = self.walk.outcomes.get(delivery.stage.name)
+        if result.state not in DONE or outcome is None or outcome.tree is None:
+            return (_lost(delivery, result),)
+        content = await self.walk.executor.read(outcome.tree, receipt_of(delivery.stage.name))
+        receipt = json.loads(content)
+        return tuple(
+            Publication(
+                kind=each["kind"],
+                state=PublicationState(each["state"]),
+                sentence=each["sentence"],
+                target=each.get("target"),
+                digest=each.get("digest"),
+                size_bytes=each.get("size_bytes"),
+            )
+            for each in receipt["publications"]
+        )
+
+
+def _lost(delivery: Delivery, result: StageResult) -> Publication:
+    """What could not be published, in the program's last words."""
+    state, sentence = PublicationState.FAILED, result.reason.sentence
+    if result.attempts:
+        last = result.attempts[-1]
+        sentence = said(last.log) or last.problem or f"exit code {last.exit_code}"
+        if last.exit_code == REFUSED:
+            state = PublicationState.REFUSED
+    return Publication(kind=delivery.kind, state=state, sentence=sentence)
+
+
+def _failed(publications: tuple[Publication, ...]) -> str | None:
+    for each in publications:
+        if each.state in LOST:
+            return f"{each.kind} could not be published first"
+    return None
