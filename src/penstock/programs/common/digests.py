@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _HEADER = b"penstock tree 1\0"  # penstock.digest.MANIFEST_HEADER; a test holds the two together
 
@@ -27,6 +28,22 @@ class Content:
     files: int
 
 
+class Entry(NamedTuple):
+    """A file, a link or an empty directory below a directory.
+
+    Attributes:
+        path: Below the directory, as bytes of the file system.
+        kind: `f`, `x` for an executable, `l`, `d`.
+        size: Bytes of a file; 0 otherwise.
+        value: 64 hex digits of a file's SHA-256, a link's target, or nothing.
+    """
+
+    path: bytes
+    kind: bytes
+    size: int
+    value: bytes
+
+
 def of_path(path: Path) -> Content:
     """A file's content, or a directory's with everything below it.
 
@@ -35,29 +52,34 @@ def of_path(path: Path) -> Content:
     """
     if not path.is_dir():
         return Content(f"sha256:{_hex(path)}", path.stat().st_size, 1)
-    records, size, files = [], 0, 0
-    for name, entry in sorted(_entries(path)):
-        about = entry.lstat()
-        kind, length, value = b"d", 0, b""
-        if stat.S_ISLNK(about.st_mode):
-            kind, value = b"l", os.fsencode(entry.readlink())
-        elif not entry.is_dir():
-            kind = b"x" if about.st_mode & stat.S_IXUSR else b"f"
-            length, value = about.st_size, _hex(entry).encode()
-            size, files = size + length, files + 1
-        records.append(b"%b%d\0%b\0%b\0" % (kind, length, name, value))
-    return Content("sha256:" + hashlib.sha256(_HEADER + b"".join(records)).hexdigest(), size, files)
+    entries = list(_entries(path))
+    files = [each.size for each in entries if each.kind in (b"f", b"x")]
+    return Content(of_entries(entries), sum(files), len(files))
 
 
-def _entries(root: Path) -> Iterator[tuple[bytes, Path]]:
-    """Files, links and empty directories, with their paths below `root`."""
+def of_entries(entries: Iterable[Entry]) -> str:
+    """The digest of a directory."""
+    records = [b"%b%d\0%b\0%b\0" % (kind, size, path, value) for path, kind, size, value in sorted(entries)]
+    return "sha256:" + hashlib.sha256(_HEADER + b"".join(records)).hexdigest()
+
+
+def _entries(root: Path) -> Iterator[Entry]:
+    """Everything below `root`, in no particular order."""
     for directory, below, names in os.walk(root):
         place = Path(directory)
         links = [name for name in below if (place / name).is_symlink()]
         if not below and not names and place != root:
-            yield os.fsencode(place.relative_to(root)), place
+            yield Entry(os.fsencode(place.relative_to(root)), b"d", 0, b"")
         for name in (*names, *links):
-            yield os.fsencode((place / name).relative_to(root)), place / name
+            yield _entry(place / name, os.fsencode((place / name).relative_to(root)))
+
+
+def _entry(place: Path, path: bytes) -> Entry:
+    about = place.lstat()
+    if stat.S_ISLNK(about.st_mode):
+        return Entry(path, b"l", 0, os.fsencode(place.readlink()))
+    kind = b"x" if about.st_mode & stat.S_IXUSR else b"f"
+    return Entry(path, kind, about.st_size, _hex(place).encode())
 
 
 def _hex(path: Path) -> str:
