@@ -49,7 +49,7 @@ _REMEDIES = {
 }
 
 Key = tuple[str | int, ...]
-_Event = Any  # the stubs make marks optional, and tags unknown, that parser events always have
+Event = Any  # the stubs make marks optional, and tags unknown, that parser events always have
 
 
 class Document(Record, frozen=False, kw_only=False):
@@ -110,8 +110,13 @@ def read_file(path: Path, name: str, limit: int = MAX_BYTES) -> bytes:
     return data
 
 
-def parse(data: bytes, name: str) -> Document:
+def parse(data: bytes, name: str, builder: type[Builder] | None = None) -> Document:
     """The one document of a YAML file.
+
+    Args:
+        data: Its content.
+        name: What messages call it.
+        builder: Makes values of what the parser finds; what is said above if absent.
 
     Raises:
         PipelineError: It is not YAML, not UTF-8, or uses what is refused here; names the line.
@@ -128,16 +133,16 @@ def parse(data: bytes, name: str) -> Document:
     if (found := _FORBIDDEN.search(text.replace("\r\n", "\n"))) is not None:
         line = text.count("\n", 0, found.start()) + 1
         raise PipelineError(f"the character U+{ord(found[0]):04X} is refused", where=f"{name}:{line}")
-    return _Builder(name).document(text)
+    return (builder or Builder)(name).document(text)
 
 
-def parse_mapping(data: bytes, name: str) -> Document:
+def parse_mapping(data: bytes, name: str, builder: type[Builder] | None = None) -> Document:
     """Like `parse`, for a file that must hold a mapping; an empty file holds an empty one.
 
     Raises:
         PipelineError: As for `parse`, or it holds something else.
     """
-    document = parse(data, name)
+    document = parse(data, name, builder)
     if document.value is None:
         document.value = {}
     if not isinstance(document.value, dict):
@@ -161,15 +166,21 @@ def parse_value(text: str, name: str) -> object:
         raise PipelineError(error.what, where=name, notes=error.notes) from None
 
 
-class _Builder:
-    """Builds plain values from parser events, counting before it builds."""
+class Builder:
+    """Builds plain values from parser events, counting before it builds.
+
+    Attributes:
+        values: How many there are so far.
+        lines: Where each stands.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._values = 0
-        self._lines: dict[Key, int] = {}
+        self.values = 0
+        self.lines: dict[Key, int] = {}
 
     def document(self, text: str) -> Document:
+        """All of a text."""
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         events = yaml.parse(text, Loader=loader)
         try:
@@ -180,100 +191,110 @@ class _Builder:
             raise PipelineError(
                 f"is not YAML: {str(error).splitlines()[0]}", where=f"{self._name}:1"
             ) from None
-        return Document(self._name, value, self._lines)
+        return Document(self._name, value, self.lines)
 
-    def _one_document(self, events: Iterator[_Event]) -> object:
+    def _one_document(self, events: Iterator[Event]) -> object:
         value: object = None
         documents = 0
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._refuse(event, "a second document begins here", "keep one document in the file")
+                    self.refuse(event, "a second document begins here", "keep one document in the file")
             elif isinstance(event, yaml.NodeEvent):
-                value = self._value(event, events, ())
+                value = self.value(event, events, ())
         return value
 
-    def _value(self, event: _Event, events: Iterator[_Event], path: Key) -> object:
-        self._admit(event, path)
-        self._lines.setdefault(path, event.start_mark.line + 1)
+    def value(self, event: Event, events: Iterator[Event], path: Key) -> object:
+        """What begins with this event."""
+        self.admit(event, path)
+        self.lines.setdefault(path, event.start_mark.line + 1)
         if isinstance(event, yaml.ScalarEvent):
-            return self._scalar(event)
+            return self.scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
             self._only_tag(event, "seq")
             items: list[object] = []
             while not isinstance(inner := next(events), yaml.SequenceEndEvent):
-                items.append(self._value(inner, events, (*path, len(items))))
+                items.append(self.value(inner, events, (*path, len(items))))
             return items
         self._only_tag(event, "map")
-        return self._mapping(events, path)
+        return self.mapping(events, path)
 
-    def _mapping(self, events: Iterator[_Event], path: Key) -> dict[str, object]:
+    def mapping(self, events: Iterator[Event], path: Key) -> dict[str, object]:
+        """A mapping that has just begun."""
         found: dict[str, object] = {}
         while not isinstance(key_event := next(events), yaml.MappingEndEvent):
-            key = self._key(key_event, path)
+            key = self.key(key_event, path)
             if key in found:
-                first = self._lines[*path, key]
-                self._refuse(
+                first = self.lines[*path, key]
+                self.refuse(
                     key_event,
                     f"the key {key[:40]!r} stands here a second time",
                     f"it is first on line {first}",
                 )
-            self._lines[*path, key] = key_event.start_mark.line + 1
-            found[key] = self._value(next(events), events, (*path, key))
+            self.lines[*path, key] = key_event.start_mark.line + 1
+            found[key] = self.value(next(events), events, (*path, key))
         return found
 
-    def _key(self, event: _Event, path: Key) -> str:
-        self._admit(event, path)
+    def key(self, event: Event, path: Key) -> str:
+        """A key of a mapping."""
+        self.admit(event, path)
         if not isinstance(event, yaml.ScalarEvent):
-            self._refuse(event, "a key must be a text, not a list or a mapping")
+            self.refuse(event, "a key must be a text, not a list or a mapping")
         if event.value == "<<" and event.implicit[0]:
-            self._refuse(event, "merge keys (`<<`) are refused", "write the keys out")
-        key = self._scalar(event)
+            self.refuse(event, "merge keys (`<<`) are refused", "write the keys out")
+        key = self.scalar(event)
         if not isinstance(key, str):
-            self._refuse(
+            self.refuse(
                 event, f"the key {event.value!r} is not a text", f"write it in quotes: '{event.value}'"
             )
         return key
 
-    def _admit(self, event: _Event, path: Key) -> None:
+    def admit(self, event: Event, path: Key) -> None:
+        """Refuse what may not stand here."""
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, f"the alias *{event.anchor!s:.40} is refused", "write the value out")
+            self.refuse(event, f"the alias *{event.anchor!s:.40} is refused", "write the value out")
         if event.anchor is not None:
-            self._refuse(
+            self.refuse(
                 event, f"the anchor &{event.anchor!s:.40} is refused", "write the value out where it is used"
             )
-        self._values += 1
-        if self._values > MAX_VALUES:
-            self._refuse(event, f"there are more than {MAX_VALUES:,} values")
-        if len(path) > MAX_DEPTH:
-            self._refuse(event, f"values are nested more than {MAX_DEPTH} deep")
+        self.count(event, path)
 
-    def _only_tag(self, event: _Event, kind: str) -> None:
+    def count(self, event: Event, path: Key) -> None:
+        """Refuse one value too many, and one too deep."""
+        self.values += 1
+        if self.values > MAX_VALUES:
+            self.refuse(event, f"there are more than {MAX_VALUES:,} values")
+        if len(path) > MAX_DEPTH:
+            self.refuse(event, f"values are nested more than {MAX_DEPTH} deep")
+
+    def _only_tag(self, event: Event, kind: str) -> None:
         if event.tag not in (None, "!", _CORE + kind):
             self._refuse_tag(event)
 
-    def _refuse_tag(self, event: _Event) -> NoReturn:
+    def _refuse_tag(self, event: Event) -> NoReturn:
         tag = event.tag.removeprefix(_CORE) if event.tag.startswith(_CORE) else event.tag
-        self._refuse(event, f"the tag {tag[:40]!r} is refused here", "write a plain value")
+        self.refuse(event, f"the tag {tag[:40]!r} is refused here", "write a plain value")
 
-    def _scalar(self, event: _Event) -> object:
+    def scalar(self, event: Event) -> object:
+        """A text, number, truth value or null."""
         text: str = event.value
         if (found := _FORBIDDEN.search(text)) is not None:
-            self._refuse(event, f"the character U+{ord(found[0]):04X} is refused")
+            self.refuse(event, f"the character U+{ord(found[0]):04X} is refused")
         if event.tag is None or event.tag == "!":
-            return self._resolve(event) if event.implicit[0] else text
+            return self.resolve(event) if event.implicit[0] else text
         if event.tag == _CORE + "str":
             return text
         kind = _TAGGED.get(event.tag or "")
-        value = self._resolve(event) if kind else None
+        value = self.resolve(event) if kind else None
         if kind is float and type(value) is int:
             return float(value)
         if kind is None or type(value) is not kind:
             self._refuse_tag(event)
         return value
 
-    def _resolve(self, event: _Event) -> object:
+    def resolve(self, event: Event) -> object:
+        """A plain scalar's value."""
         text: str = event.value
         if _NULL.fullmatch(text):
             return None
@@ -282,34 +303,33 @@ class _Builder:
         if _INTEGER.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
             return self._integer(event)
         if _NOT_FINITE.fullmatch(text):
-            self._refuse(event, f"{text} is not a number that can be used", "write a finite number")
+            self.refuse(event, f"{text} is not a number that can be used", "write a finite number")
         if _FLOAT.fullmatch(text):
             return self._float(event)
         if _DISPUTED.fullmatch(text):
-            self._refuse(
+            self.refuse(
                 event,
                 f"{text[:40]!r} means different things to different YAML readers",
                 f"write '{text[:40]}' in quotes for the text; true, false or a decimal number otherwise",
             )
         return text
 
-    def _integer(self, event: _Event) -> int:
+    def _integer(self, event: Event) -> int:
         text: str = event.value
         # longer ones cannot fit, and Python refuses to convert thousands of digits
         number = int(text, 16 if text.startswith("0x") else 10) if len(text) <= 20 else _MAX_INTEGER  # noqa: PLR2004
         if not -_MAX_INTEGER <= number < _MAX_INTEGER:
-            self._refuse(
-                event, f"{text[:40]} does not fit into 64 bits", "write it in quotes if it is a text"
-            )
+            self.refuse(event, f"{text[:40]} does not fit into 64 bits", "write it in quotes if it is a text")
         return number
 
-    def _float(self, event: _Event) -> float:
+    def _float(self, event: Event) -> float:
         number = float(event.value)
         if number in (float("inf"), float("-inf")):
-            self._refuse(event, f"{event.value[:40]} is too large for a number")
+            self.refuse(event, f"{event.value[:40]} is too large for a number")
         return number
 
-    def _refuse(self, event: _Event, what: str, *notes: str) -> NoReturn:
+    def refuse(self, event: Event, what: str, *notes: str) -> NoReturn:
+        """Raise, with the event's line."""
         raise PipelineError(what, where=f"{self._name}:{event.start_mark.line + 1}", notes=notes)
 
     def _refuse_syntax(self, error: yaml.MarkedYAMLError, text: str) -> NoReturn:
