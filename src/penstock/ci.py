@@ -136,3 +136,11 @@ def pull_request(environ: Mapping[str, str]) -> PullRequest | None:
     if not (api and repository and number.isascii() and number.isdecimal()):
         return None
     return PullRequest(provider=provider, api=api, repository=repository, number=int(number))
+
+
+def release(environ: Mapping[str, str]) -> str | None:
+    """What is released: what `PENSTOCK_RELEASE` says, else the tag that this job runs for."""
+    named = ["PENSTOCK_RELEASE", "CI_COMMIT_TAG", "CIRCLE_TAG", "BUILDKITE_TAG", "TAG_NAME"]
+    if environ.get("GITHUB_REF_TYPE") == "tag":
+        named.insert(1, "GITHUB_REF_NAME")
+    return next((environ[name] for name in named if environ.get(name)), None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.ci import Provider, Section, System, detect, summary_path
+from penstock.ci import Provider, Section, System, detect, release, summary_path
 
 HOSTILE = (
     "epoch 1\n::set-output name=x::y\n::endgroup::\n##[endgroup]\n"
@@ -79,3 +79,20 @@ def test_an_error_is_marked_on_github_only() -> None:
     line = Provider(System.GITHUB).error("stage a:b,c", "100 % wrong\n::error::forged")
     assert line == "::error title=stage a%3Ab%2Cc::100 %25 wrong%0A: :error::forged\n"
     assert Provider(System.GITLAB).error("stage", "wrong") == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, None),
+        ({"GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": "v1.2"}, "v1.2"),
+        ({"GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "main"}, None),
+        ({"CI_COMMIT_TAG": "v1.2"}, "v1.2"),
+        ({"CI_COMMIT_TAG": "v1.2", "PENSTOCK_RELEASE": "2026-11"}, "2026-11"),
+        ({"TAG_NAME": ""}, None),
+    ],
+)
+def test_a_release_is_called_as_the_tag_unless_somebody_says_otherwise(
+    environ: dict[str, str], expected: str | None
+) -> None:
+    assert release(environ) == expected

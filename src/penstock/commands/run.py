@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.ci import release
 from penstock.commands import executors
 from penstock.commands.project import add_pipeline, add_selection, open_project
 from penstock.errors import UsageError
@@ -81,7 +82,13 @@ def _options(options: argparse.Namespace, project: Project) -> Options:
         project.plan, only=options.stages_only, until=options.stages_until, start=options.stages_from
     )
     jobs = options.jobs or _positive(os.environ.get("PENSTOCK_JOBS") or str(os.cpu_count() or 1))
-    return Options(selection=selection, force=options.force, jobs=jobs, keep_going=options.keep_going)
+    return Options(
+        selection=selection,
+        force=options.force,
+        jobs=jobs,
+        keep_going=options.keep_going,
+        release=release(os.environ),
+    )
 
 
 def _positive(text: str) -> int:

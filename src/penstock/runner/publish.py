@@ -41,7 +41,7 @@ class Publishing(Record, Generic[T]):
     Attributes:
         root: Where the archive's directory is.
         run_id: Of the run, for what is put together beside it.
-        version: What the release is called, if it is called anything: a tag of the source.
+        release: What is released is called, if anything: a tag of the source.
         documents: What programs measured, by path, for the page.
     """
 
@@ -50,7 +50,7 @@ class Publishing(Record, Generic[T]):
     observer: Observer
     root: Path
     run_id: str
-    version: str | None
+    release: str | None
     documents: Mapping[str, bytes]
 
     async def archive(self, report: RunReport) -> tuple[Publication, ...]:
@@ -151,7 +151,7 @@ class Publishing(Record, Generic[T]):
             "profile": report.profile,
             "executor": report.executor,
             "started_at": report.started_at,
-            "version": self.version,
+            "release": self.release,
             "passed": True,  # or nothing would be published
         }
         files = dict(delivery.stage.files)

@@ -49,7 +49,7 @@ class Options(Record):
         keep_going: After a failure, go on with all that does not need what failed.
         environ: Where secrets are looked up.
         commit: That the source is of; git is asked at the root if absent.
-        version: What the release is called, if the source has a tag.
+        release: What is released is called, if anything: a tag of the source.
     """
 
     selection: Selection
@@ -58,7 +58,7 @@ class Options(Record):
     keep_going: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     commit: str | None = None
-    version: str | None = None
+    release: str | None = None
 
 
 class Run(Record, Generic[T], frozen=False):
@@ -139,7 +139,7 @@ class Run(Record, Generic[T], frozen=False):
                 self._record(stage_result(stage, StageState.SKIPPED, reason))
         pending = tuple(stage for stage in chosen if stage.name not in {*self.walk.outcomes, *unneeded})
         if pending:
-            outputs = [output.path for stage in pending for output in stage.outputs]
+            outputs = [output.path for stage in pending if stage.placed for output in stage.outputs]
             await self.executor.reserve(outputs, self.root)
         return pending
 
@@ -199,7 +199,7 @@ class Run(Record, Generic[T], frozen=False):
             observer=self.observer,
             root=self.root,
             run_id=self.run_id,
-            version=self.options.version,
+            release=self.options.release,
             documents=self.documents,
         )
 
@@ -217,7 +217,8 @@ class Run(Record, Generic[T], frozen=False):
             began = time.monotonic()
             if stage.name in self.options.selection.chosen:
                 try:
-                    await self.executor.export(hit.tree, self.root)
+                    if stage.placed:
+                        await self.executor.export(hit.tree, self.root)
                 except CorruptError as error:
                     self.observer.note(f"stage {stage.name!r}: {error}; it runs again")
                     outcomes.pop(stage.name)
