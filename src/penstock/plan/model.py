@@ -139,6 +139,11 @@ class Stage(Record):
     line: int = 0
 
     @property
+    def placed(self) -> bool:
+        """Whether the project gets its outputs: what was pledged is kept there by others, in their own way."""
+        return not self.pledges
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The stages whose outputs it reads, sorted, each once."""
         return tuple(sorted({item.stage for item in self.produced}))

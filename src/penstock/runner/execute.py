@@ -198,7 +198,8 @@ class Execution(Record, Generic[T], frozen=False):
         if outcome.tree is None:  # pragma: no cover - only successes are stored
             return False
         try:
-            await self.walk.executor.export(outcome.tree, self.root)
+            if stage.placed:
+                await self.walk.executor.export(outcome.tree, self.root)
         except CorruptError as error:
             self.observer.note(f"stage {stage.name!r}: {error}; it runs again")
             return False
@@ -228,7 +229,8 @@ class Execution(Record, Generic[T], frozen=False):
         while True:
             outcome = await self.walk.executor.run(request)
             if outcome.tree is not None:
-                await self.walk.executor.export(outcome.tree, self.root)
+                if stage.placed:
+                    await self.walk.executor.export(outcome.tree, self.root)
                 self._succeeded(stage, outcome)
                 self.walk.history.set_last_key(stage.name, standing.key, self.run_id)
                 if outcome.reused:

@@ -101,3 +101,9 @@ def test_a_reader_alone_with_a_result_needs_no_fetch(world: World) -> None:
     world.run(plan(fetch(), USE))
     evict(world, "d")
     assert states(world.run(plan(fetch(), USE), only=("use",))) == {"fetch": "skipped", "use": "cached"}
+
+
+def test_what_was_pledged_is_not_put_into_the_project(world: World) -> None:
+    world.run(plan(fetch(), USE))
+    assert world.executor is not None
+    assert set(world.executor.exported) == {"out"}

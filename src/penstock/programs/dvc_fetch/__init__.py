@@ -1,0 +1,1 @@
+"""Fetches the data of a `.dvc` file, and holds them against the hashes in it."""
