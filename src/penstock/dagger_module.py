@@ -79,6 +79,18 @@ class Penstock:
         list[dagger.Secret], Doc("Secrets that stages declare, by their names: env://HF_TOKEN")
     ] = dataclasses.field(default_factory=list)
     commit: Annotated[str | None, Doc("The commit that the source is of, for the report")] = None
+    release: Annotated[
+        str | None, Doc("What is released is called, such as v1.2: a tag of what is pushed")
+    ] = None
+    tracking_uri: Annotated[str | None, Doc("The MLflow server; else one of the engine's own volumes")] = None
+    mlflow: Annotated[
+        dagger.Service | None,
+        Doc("An MLflow server that only this machine reaches: tcp://localhost:5000"),
+    ] = None
+    registry: Annotated[
+        dagger.Service | None,
+        Doc("A registry that only this machine reaches: tcp://localhost:5001; in the file, registry:5001"),
+    ] = None
 
     @function(cache="never")
     async def full_pipeline(self) -> str:
@@ -164,8 +176,26 @@ class Penstock:
             sets=tuple(self.settings),
             accelerator=self.accelerator.value,
         )
+        services = {"mlflow": self.mlflow, "registry": self.registry}
         try:
-            session = await Session.open(self.source, self.pipeline, overlay, self.secrets, self.commit)
+            session = await Session.open(
+                self.source,
+                self.pipeline,
+                overlay,
+                self.secrets,
+                self.commit,
+                release=self.release,
+                services={name: each for name, each in services.items() if each is not None},
+                variables=await self._variables(),
+            )
             return await work(session)
         except PenstockError as error:
             await fail(f"penstock: {error}", error.exit_code)
+
+    async def _variables(self) -> dict[str, str]:
+        """What programs find in their environment, beside secrets."""
+        uri = self.tracking_uri
+        if self.mlflow is not None:
+            (port, *_) = await self.mlflow.ports()
+            uri = f"http://mlflow:{await port.port()}"
+        return {"MLFLOW_TRACKING_URI": uri} if uri else {}

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import dagger
 from dagger import dag
@@ -27,6 +27,7 @@ from penstock.report.plain import PlainObserver
 from penstock.report.style import Style
 from penstock.results import STANDING, RunReport
 from penstock.runner.conclude import new_run_id
+from penstock.runner.errand import perform
 from penstock.runner.reasons import NoHistory
 from penstock.runner.run import Options, Run
 from penstock.runner.selection import select
@@ -70,7 +71,7 @@ class Finished(Record):
 
     def artifacts(self, plan: Plan) -> dagger.Directory:
         """What all stages have made, and what was published."""
-        directory = self.outputs(plan.stages)
+        directory = self.outputs([*plan.stages, *(delivery.stage for delivery in plan.deliveries)])
         for path, place in self.published.items():
             directory = directory.with_file(path, dag.current_module().workdir_file(place))
         return directory
@@ -108,7 +109,9 @@ class Session(Record, frozen=False):
 
     Attributes:
         place: The directory that the process is in; holds the files that the plan was made of.
-        values: Of secrets, by the last name of where each comes from.
+        values: Of secrets, by the last name of where each comes from; other variables that programs pass on.
+        release: What is released is called, if anything.
+        services: What programs that work outside can reach, by host name.
     """
 
     source: dagger.Directory
@@ -117,6 +120,8 @@ class Session(Record, frozen=False):
     place: Path
     values: dict[str, str]
     commit: str | None
+    release: str | None = None
+    services: Mapping[str, dagger.Service] = field(default_factory=dict)
 
     @classmethod
     async def open(
@@ -126,6 +131,10 @@ class Session(Record, frozen=False):
         overlay: Overlay,
         secrets: Sequence[dagger.Secret] = (),
         commit: str | None = None,
+        *,
+        release: str | None = None,
+        services: Mapping[str, dagger.Service] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> Session:
         """Read the plan.
 
@@ -144,8 +153,10 @@ class Session(Record, frozen=False):
             plan=seen_from_here(loaded.plan, loaded.root),
             root=loaded.root,
             place=place,
-            values=values,
+            values={**(variables or {}), **values},
             commit=commit,
+            release=release,
+            services=services or {},
         )
 
     async def run(self, until: Iterable[str] = (), *, force: bool = False) -> Finished:
@@ -155,18 +166,12 @@ class Session(Record, frozen=False):
             PenstockError: There is nothing that could be reported.
         """
         selection = select(self.plan, until=until)
-        plan = self._with_secrets([stage for stage in self.plan.stages if stage.name in selection.chosen])
+        stages = [stage for stage in self.plan.stages if stage.name in selection.chosen]
+        if len(stages) == len(self.plan.stages):
+            stages += [delivery.stage for delivery in self.plan.deliveries]
+        plan = self._with_secrets(stages)
         run_id = new_run_id()
-        below = str(self.root.relative_to(self.place))
-        executor = DaggerExecutor(
-            plan=plan,
-            source_directory=self.source if below == "." else self.source.directory(below),
-            root=self.root,
-            run_id=run_id,
-            courier=Courier(
-                place=Path(tempfile.mkdtemp(prefix="penstock-", dir=self.place.parent)), load=self._handed
-            ),
-        )
+        executor = self._executor(plan, run_id)
         run = Run(
             plan=plan,
             executor=executor,
@@ -174,7 +179,13 @@ class Session(Record, frozen=False):
             observer=PlainObserver(sys.stderr, environ={}, verbose=False, quiet=False),
             root=self.root,
             run_id=run_id,
-            options=Options(selection=selection, force=force, environ=self.values, commit=self.commit or ""),
+            options=Options(
+                selection=selection,
+                force=force,
+                environ=self.values,
+                commit=self.commit or "",
+                release=self.release,
+            ),
         )
         report = await run.report_waiting()
         written = [each.target for each in report.publications if each.state in STANDING]
@@ -184,6 +195,30 @@ class Session(Record, frozen=False):
             published={target: self._below_workdir(target) for target in written if target},
             documents=run.documents,
         )
+
+    def _executor(self, plan: Plan, run_id: str) -> DaggerExecutor:
+        below = str(self.root.relative_to(self.place))
+        return DaggerExecutor(
+            plan=plan,
+            source_directory=self.source if below == "." else self.source.directory(below),
+            root=self.root,
+            run_id=run_id,
+            courier=Courier(
+                place=Path(tempfile.mkdtemp(prefix="penstock-", dir=self.place.parent)), load=self._handed
+            ),
+            services=self.services,
+        )
+
+    async def perform(self, stage: Stage) -> tuple[Mapping[str, Any], DaggerExecutor]:
+        """Run a program that works outside by itself; gives its receipt, and who knows what it wrote.
+
+        Raises:
+            PenstockError: It could not.
+        """
+        executor = self._executor(replace(self.plan, deliveries=()), new_run_id())
+        receipt, outcome = await perform(executor, stage, self.values, {}, _shown)
+        await executor.export(outcome.tree or (), self.root)
+        return receipt, executor
 
     def _with_secrets(self, stages: Iterable[Stage]) -> Plan:
         """The plan with secrets that come from what the caller gave.
@@ -199,7 +234,7 @@ class Session(Record, frozen=False):
                 stage = asked[secret.name]
                 raise UsageError(
                     f"secret {secret.name!r} was not given",
-                    where=f"{self.plan.pipeline_file}:{stage.line}: stage {stage.name!r}",
+                    where=self.plan.place(stage),
                     notes=(f"give it: dagger call --secrets env://{secret.env or secret.name} ...",),
                 )
             secrets.append(Secret(name=secret.name, env=given or secret.name))
@@ -238,20 +273,25 @@ class Session(Record, frozen=False):
         return finished.outputs([replace(stage, outputs=tuple(outputs))])
 
     async def published(self) -> dagger.Directory:
-        """Run everything, and give what was published.
+        """Run everything, and give what was published: the archive, evidence, and receipts of all else.
 
         Raises:
             PenstockError: As `run`, or the pipeline publishes nothing.
             SystemExit: It did not pass.
         """
-        if self.plan.archive is None:
+        if self.plan.archive is None and not self.plan.deliveries:
             raise UsageError(
                 "the pipeline publishes nothing",
                 where=self.plan.pipeline_file,
                 notes=("declare it: publish: {archive: {path: dist}}",),
             )
-        await self.verdict()
-        return dag.current_module().workdir(self._below_workdir(self.plan.archive.path))
+        finished = await self.run()
+        await finished.demand_success()
+        written = finished.outputs(delivery.stage for delivery in self.plan.deliveries)
+        if self.plan.archive is not None:
+            place = self._below_workdir(self.plan.archive.path)
+            written = written.with_directory(".", dag.current_module().workdir(place))
+        return written
 
     def _handed(self, path: Path) -> dagger.Directory:
         return dag.current_module().workdir(self._below_workdir(path))
@@ -288,6 +328,10 @@ class Session(Record, frozen=False):
     async def describe(self) -> str:
         """The plan as text."""
         return outline.describe(self.plan)
+
+
+def _shown(text: str) -> None:
+    sys.stderr.write(text)
 
 
 async def _named_value(secret: dagger.Secret) -> tuple[str, str]:
