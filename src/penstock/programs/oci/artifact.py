@@ -21,7 +21,8 @@ from .repository import Repository
 ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
 RUN, PLAN = "penstock.run", "penstock.plan"
-STABLE_RUN = ".penstock-recipe/run/stable.json"
+STABLE_RUN = "penstock/stable.json"
+"""What the run's digest is the digest of, in an artifact."""
 
 
 def push(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,8 @@ def store(repository: Repository, manifest: Manifest, blobs: list[Blob]) -> list
 
 
 def _layers(request: Mapping[str, Any]) -> list[Layer]:
-    run = packing.layer(STABLE_RUN, "run", "file", request["run"]["digest"])
+    stable = (referring.RUN_FOLDER / "stable.json").as_posix()
+    run = packing.layer(stable, "run", "file", request["run"]["digest"], STABLE_RUN)
     contents = sorted(request["contents"], key=lambda each: each["path"])
     found = [
         packing.layer(each["path"], each["role"] or "", each["kind"], each["digest"]) for each in contents

@@ -139,7 +139,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
         share = max(0.05, min(self.patience.seconds / _SHARE, self.patience.left()))
         sent = {"Accept-Encoding": "identity", **self.authority.header(origin(url)), **headers}
         try:
-            return self.session.request(
+            response: requests.Response = self.session.request(
                 method,
                 url,
                 data=data() if callable(data) else data,
@@ -151,6 +151,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
             )
         except FAILURES as error:
             raise self._failure(url, error) from None
+        return response
 
     def _failure(self, url: str, error: Exception) -> PassingError | UnavailableError:
         words = " ".join(str(error).split())

@@ -44,12 +44,13 @@ class Layer:
     descriptor: Mapping[str, Any]
 
 
-def layer(path: str, role: str, kind: str, digest: str | None = None) -> Layer:
+def layer(path: str, role: str, kind: str, digest: str | None = None, called: str | None = None) -> Layer:
     """The layer of what lies at a path of the workspace.
 
     Args:
         kind: `file`, `executable` or `directory`.
         digest: That was judged; none of what was not.
+        called: The path of a file in the artifact, if it is another one.
 
     Raises:
         RefusedError: It is not what was judged.
@@ -65,8 +66,8 @@ def layer(path: str, role: str, kind: str, digest: str | None = None) -> Layer:
         raise RefusedError(f"{path}: holds {content.digest[:19]}…, but {digest[:19]}… was judged; run again")
     form = "raw" if kind == "file" else "tar"
     annotations = {
-        FILEPATH: path,
-        TITLE: path if kind == "file" else f"{path}.tar",
+        FILEPATH: called or path,
+        TITLE: (called or path) if kind == "file" else f"{path}.tar",
         CONTENT: content.digest,
         ROLE: role,
     }

@@ -19,8 +19,8 @@ from .repository import Repository, title
 from .unpacking import Target, checked
 
 LIMIT_BYTES = 1 << 40
-EVIDENCE = "evidence"
-"""The directory, beside those of the outputs, that evidence is put into if it is wanted."""
+OWN = "penstock"
+"""The directory of what is not the user's: the stable run, and in `1`, `2`, … what refers to the artifact."""
 
 
 def pull(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def pull(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
         for path, layer in wanted.items():
             _fetch(repository, target, layer, path, folder)
         for number, each in enumerate(evidence, 1):
-            _fetch_evidence(repository, target, each, f"{EVIDENCE}/{number}")
+            _fetch_evidence(repository, target, each, f"{OWN}/{number}")
         if to.exists():
             to.rmdir()  # rename() would do without, but then another one's link could be in its place
         folder.rename(to)
@@ -98,8 +98,8 @@ def _paths(manifest: Manifest) -> dict[str, Descriptor]:
     for layer in manifest.layers:
         path = layer.annotations.get(packing.FILEPATH, "")
         checked(os.fsencode(path))
-        if path.split("/")[0] == EVIDENCE:
-            raise RefusedError(f"{path!r}: where evidence goes; nothing was kept")
+        if path.split("/")[0] == OWN and path != artifact.STABLE_RUN:
+            raise RefusedError(f"{path!r}: where Penstock's own files go; nothing was kept")
         if path in found or any(
             f"{path}/".startswith(f"{one}/") or one.startswith(f"{path}/") for one in found
         ):
