@@ -66,7 +66,11 @@ class Made(Record):
 
     def verify(self, **changes: Any) -> dict[str, Any]:
         """Demand all that can be demanded of it."""
-        options = {"package": self.package, "run": self.run, "report": self.root / ".penstock-recipe/run/run.json"}
+        options = {
+            "package": self.package,
+            "run": self.run,
+            "report": self.root / ".penstock-recipe/run/run.json",
+        }
         key = changes.pop("public_key", self.public_key)
         return verify(self.evidence, changes.pop("model", self.model), key, **{**options, **changes})
 
@@ -118,7 +122,9 @@ class Made(Record):
 
 def new_key(kind: str) -> keys.PrivateKey:
     """A key of a kind."""
-    return ed25519.Ed25519PrivateKey.generate() if kind == ED25519 else ec.generate_private_key(ec.SECP256R1())
+    return (
+        ed25519.Ed25519PrivateKey.generate() if kind == ED25519 else ec.generate_private_key(ec.SECP256R1())
+    )
 
 
 def pem(key: Any) -> str:

@@ -144,3 +144,19 @@ def release(environ: Mapping[str, str]) -> str | None:
     if environ.get("GITHUB_REF_TYPE") == "tag":
         named.insert(1, "GITHUB_REF_NAME")
     return next((environ[name] for name in named if environ.get(name)), None)
+
+
+def job(environ: Mapping[str, str]) -> str | None:
+    """The address of the job that this runs in, if the CI system says one."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    if environ.get("GITHUB_ACTIONS") == "true" and all(environ.get(name) for name in names):
+        server, repository, number = (environ[name] for name in names)
+        return f"{server}/{repository}/actions/runs/{number}"
+    return environ.get("CI_JOB_URL") or None
+
+
+def actor(environ: Mapping[str, str]) -> str | None:
+    """Who started the job that this runs in, if the CI system says so."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        return environ.get("GITHUB_ACTOR") or None
+    return environ.get("GITLAB_USER_LOGIN") or None
