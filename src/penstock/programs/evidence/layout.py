@@ -49,6 +49,11 @@ def is_sbom(name: str) -> bool:
     return _SBOM.fullmatch(name) is not None
 
 
+def environment(name: str) -> str:
+    """The environment whose bill of materials a file is."""
+    return name.removeprefix("sbom-").removesuffix(".cdx.json")
+
+
 def index(files: Mapping[str, bytes], run: str) -> dict[str, Any]:
     """What there is.
 

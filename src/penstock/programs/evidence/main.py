@@ -38,15 +38,16 @@ def _work(request: Mapping[str, Any]) -> str:
 
 
 def _verify(request: Mapping[str, Any]) -> dict[str, Any]:
-    model, package, public_key, report = (
-        Path(request[name]) if request.get(name) else None
-        for name in ("model", "package", "public_key", "report")
+    names = ("model", "package", "root", "public_key", "report")
+    model, package, root, public_key, report = (
+        Path(request[name]) if request.get(name) else None for name in names
     )
     return verify(
         Path(request["evidence"]),
         model,
         public_key.read_bytes() if public_key else None,
         package=package,
+        root=root,
         run=request.get("run"),
         report=report,
         demand_pass=request.get("demand_pass", True),

@@ -5,7 +5,9 @@ Whatever is read was written by someone: nothing is believed that is not signed,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ def verify(
     public_key: bytes | None = None,
     *,
     package: Path | None = None,
+    root: Path | None = None,
     run: str | None = None,
     report: Path | None = None,
     demand_pass: bool = True,
@@ -36,13 +39,16 @@ def verify(
         model: The file or directory that was judged as the model; nothing is said of it if absent.
         public_key: PEM text of one or more keys, by one of which everything must be signed.
         package: The directory that was made of the model, if it is to be verified.
+        root: Where what was published lies at the paths that it had; what is not there is told as `absent`,
+            but the model or its package must be.
         run: Digest of the run that it must be of, so that no older run's evidence stands in for it.
         report: The whole `run.json`, if it is to be verified.
         demand_pass: Whether the gates must have let the model through.
 
     Returns:
         Of the evidence: signed, trusted, key, level, level_reason, run, run_id, pipeline, commit, plan,
-        executor, started_at, result, passed, gates, warnings, contents, environments, by_library, files.
+        executor, started_at, result, passed, gates, contents, environments, files; and of this verification:
+        checked and absent (names of contents), by_library (whether `model-signing` was asked too).
 
     Raises:
         RefusedError: Something is not what was signed or judged; one line says what.
@@ -59,12 +65,8 @@ def verify(
             evidence.demand_report(report)
         if demand_pass and facts["result"] == verdicts.FAILED:
             raise RefusedError(f"{directory}: its gates did not let this model through{_culprits(facts)}")
-        for role, path in ((statements.MODEL, model), (statements.PACKAGE, package)):
-            if path is not None:
-                evidence.demand_content(role, path)
-                facts["checked"].append(role)
-        if model is not None:
-            facts["by_library"] = evidence.demand_model_signature(model)
+        places = {statements.MODEL: model, statements.PACKAGE: package}
+        facts |= evidence.demand_contents({role: path for role, path in places.items() if path}, root)
     except OSError as error:
         raise RefusedError(f"{error.filename or directory}: cannot be read: {error.strerror}") from None
     return facts
@@ -163,13 +165,17 @@ class _Evidence:
             "run": run,
             **provenance.told(self._origin, self._where(layout.PROVENANCE)),
             "result": result,
+            "passed": result != verdicts.FAILED,
             "gates": gates,
             "contents": [
                 {"name": each.name, "role": each.role, "kind": each.kind, "digest": each.digest}
                 for each in self._subjects
             ],
-            "checked": [],
-            "by_library": False,
+            "environments": [
+                {"name": layout.environment(name), "packages": _count(data, str(self._directory / name))}
+                for name, data in sorted(self._files.items())
+                if layout.is_sbom(name)
+            ],
             "files": {name: layout.sha256(data) for name, data in sorted(self._files.items())},
         }
 
@@ -182,40 +188,76 @@ class _Evidence:
         if layout.sha256(trees.read(path)) != self._report:
             raise RefusedError(f"{path}: not the report of the run that the evidence is of")
 
-    def demand_content(self, role: str, path: Path) -> None:
-        """Demand that the same files lie at a path as were judged, and no others.
+    def demand_contents(self, places: Mapping[str, Path], root: Path | None) -> dict[str, Any]:
+        """Demand that there lies what was judged; gives what was looked at.
+
+        Args:
+            places: By role.
+            root: What else is there, at its own path.
 
         Raises:
-            RefusedError: They do not.
+            RefusedError: Something is not what was judged, or nothing of the model is there.
         """
-        subject = self._subject(role)
-        found = trees.of_path(path)
-        if found.kind != subject.kind:
-            raise RefusedError(f"{path}: a {found.kind}, where the evidence speaks about a {subject.kind}")
-        _demand_files(path, found.files, subject.files)
+        signature = self._demand_model_signature()
+        by_library = False
+        checked: list[Subject] = []
+        for subject, path in self._places(places, root):
+            _demand_same(path, subject)
+            checked.append(subject)
+            if signature is not None and subject is self._model:
+                assert self._key is not None
+                key_file = self._directory / layout.PUBLIC_KEY
+                by_library = model_signature.ask_library(path, signature, self._key, key_file)
+        if root is not None and not {statements.MODEL, statements.PACKAGE} & {each.role for each in checked}:
+            raise RefusedError(f"{root}: holds nothing of the model that the evidence is about")
+        absent = [each.name for each in self._subjects if each not in checked]
+        return {"checked": [each.name for each in checked], "absent": absent, "by_library": by_library}
 
-    def _subject(self, role: str) -> Subject:
-        found = [each for each in self._subjects if each.role == role]
-        if not found:
-            raise RefusedError(f"{self._directory}: the evidence speaks about no {role}")
-        return found[0]
+    def _places(self, places: Mapping[str, Path], root: Path | None) -> Iterator[tuple[Subject, Path]]:
+        """What is to be looked at, and where; the first of a role where several have it."""
+        for role in places:
+            if self._first(role) is None:
+                raise RefusedError(f"{self._directory}: the evidence speaks about no {role}")
+        for subject in self._subjects:
+            if subject.role in places and subject is self._first(subject.role):
+                yield subject, places[subject.role]
+            elif root is not None and os.path.lexists(root / subject.name):
+                yield subject, root / subject.name
 
-    def demand_model_signature(self, model: Path) -> bool:
-        """Demand that the model's own signature is of the model that was judged; whether the library agrees.
+    def _first(self, role: str) -> Subject | None:
+        return next((each for each in self._subjects if each.role == role), None)
 
-        Raises:
-            RefusedError: It is of another model, or by another key.
-        """
-        if self._key is None:
-            return False
+    @property
+    def _model(self) -> Subject | None:
+        return self._first(statements.MODEL)
+
+    def _demand_model_signature(self) -> Path | None:
+        """Demand that the model's own signature is of the model that was judged; where it is."""
+        if self._key is None or self._model is None:
+            return None
         signature = self._directory / layout.MODEL_SIGNATURE
         if layout.MODEL_SIGNATURE not in self._files:
             raise RefusedError(f"{signature}: there is none, though everything else is signed")
         signed = model_signature.signed_files(self._files[layout.MODEL_SIGNATURE], self._key, str(signature))
-        if signed != self._subject(statements.MODEL).files:
+        if signed != self._model.files:
             raise RefusedError(f"{signature}: signs another model than the one that was judged")
-        key_file = self._directory / layout.PUBLIC_KEY
-        return model_signature.ask_library(model, signature, self._key, key_file)
+        return signature
+
+
+def _count(data: bytes, where: str) -> int:
+    """How many packages a bill of materials lists."""
+    try:
+        return len(json.loads(data)["components"])
+    except (KeyError, RecursionError, TypeError, ValueError):
+        raise RefusedError(f"{where}: no bill of materials") from None
+
+
+def _demand_same(path: Path, subject: Subject) -> None:
+    """Demand that the same files lie at a path as were judged, and no others."""
+    found = trees.of_path(path)
+    if found.kind != subject.kind:
+        raise RefusedError(f"{path}: a {found.kind}, where the evidence speaks about a {subject.kind}")
+    _demand_files(path, found.files, subject.files)
 
 
 def _demand_files(path: Path, found: Mapping[str, str], judged: Mapping[str, str]) -> None:
