@@ -64,7 +64,7 @@ def main(arguments: Sequence[str], work: Callable[[Mapping[str, Any]], str]) -> 
     return 0
 
 
-def write_document(path: str, document: Mapping[str, Any]) -> None:
+def write_document(path: str, document: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write a result, byte for byte the same for the same values.
 
     Raises:
