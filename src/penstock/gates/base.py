@@ -62,6 +62,7 @@ GATES: Mapping[str, str] = {
     "robustness": "penstock.gates.model_tests",
     "explainability": "penstock.gates.explainability",
     "reproducible": "penstock.gates.reproducible",
+    "security": "penstock.gates.security",
     "command": "penstock.gates.command",
 }
 """Kind of gate → the module whose `judge` it is; imported only when a pipeline asks for it."""
@@ -148,6 +149,15 @@ def without_baseline(spec: GateSpec, exhibits: Exhibits) -> GateResult | None:
         return None
     baseline = spec.options.get("baseline")
     what = f"the baseline {baseline} is not there" if baseline else "there is no baseline"
+    return first_version(spec, exhibits, what)
+
+
+def first_version(spec: GateSpec, exhibits: Exhibits, what: str) -> GateResult:
+    """The verdict of a gate that has nothing to compare with, by the policy.
+
+    Args:
+        what: Why, as a clause.
+    """
     if spec.options.get("first_version") == "skip":
         sentence = f"{what}: a first version has nothing to be compared with"
         return result(spec, Verdict.SKIP, sentence, exhibits, reason=FIRST_VERSION)

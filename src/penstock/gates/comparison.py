@@ -9,6 +9,7 @@ from __future__ import annotations
 from penstock.gates import measures
 from penstock.gates.base import (
     Exhibits,
+    first_version,
     needed_option,
     strict,
     text_option,
@@ -45,6 +46,9 @@ def judge(spec: GateSpec, exhibits: Exhibits) -> GateResult:
         return missing
     measured = measures.measures_of(spec, exhibits)
     baseline, unpaired = text_option(spec, "baseline") or "", spec.options.get("unpaired") is True
+    absent = measures.absence(measured, baseline)
+    if absent is not None:
+        return first_version(spec, exhibits, absent)
     change = measures.comparison(measured, wanted(spec), baseline, unpaired=unpaired)
     improvement = spec.gate == "improvement"
     least = needed_option(spec, "by") if improvement else -needed_option(spec, "margin")

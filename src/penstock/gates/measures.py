@@ -304,6 +304,16 @@ def _interval(
     return interval, method, problem or ""
 
 
+def absence(document: Section, name: str) -> str | None:
+    """Why there is nothing to compare with, if a baseline that was asked for does not exist yet."""
+    for entry in document.sections("baselines"):
+        if entry.text("name") == name and "absent" in entry.values and entry.flag("absent"):
+            if entry.raw("digest") is not None:
+                raise entry.error("absent", "is true, but there is a digest of it")
+            return entry.text("problem")
+    return None
+
+
 def _check_baseline(document: Section, name: str) -> None:
     known = document.sections("baselines")
     found = [each for each in known if each.text("name") == name]

@@ -1,5 +1,7 @@
 """What gates ask for, before any stage is drafted: which stage answers, and what it must measure for that.
 
+Data that DVC keeps ask for a stage too: the one that fetches them.
+
 Gates judge documents, and stages write them. Where a pipeline has no stage for what a gate asks, one is
 implied: it shows in `penstock plan` like any other. What a gate asks (metrics, slices, confidence, baselines)
 enters the request of its stage; what it demands (bounds, margins) does not, so that another bound measures
@@ -11,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from penstock.plan.dvc_files import DvcFile, data_path, read_dvc_file
 from penstock.plan.metrics import CRITERIA, is_measured
-from penstock.plan.problems import Problems, listing
-from penstock.plan.reads import ABSENT, Reads
+from penstock.plan.problems import Problems, listing, shown
+from penstock.plan.reads import ABSENT, FILE, Reads
+from penstock.plan.recipes_registry import BASELINES
 from penstock.plan.schema import PipelineFile
 from penstock.plan.schema_gates import (
     CalibrationGate,
@@ -26,7 +30,16 @@ from penstock.plan.schema_gates import (
     ThresholdGate,
 )
 from penstock.plan.schema_parts import Baseline
-from penstock.plan.schema_stages import AnyStage, CommandStage, MeasureStage, RepeatStage, RunStage
+from penstock.plan.schema_publish import Publish
+from penstock.plan.schema_stages import (
+    AnyStage,
+    CommandStage,
+    DvcStage,
+    MeasureStage,
+    RegistryStage,
+    RepeatStage,
+    RunStage,
+)
 from penstock.plan.yaml_file import Document
 from penstock.record import Record, field
 
@@ -60,11 +73,13 @@ class Asking(Record, frozen=False):
 
     Attributes:
         implied: Stages that the file does not have, by name.
-        lines: Of the gates that implied them.
+        lines: Of the gates and data sets that implied them.
         wants: What is asked of each stage that measures, by its name.
         answers: The stage that answers each gate, by the gate's position; none for one that reads a file of
             bare numbers, or whose stage the file names by its recipe.
         missing: Positions of gates whose baseline is not there yet.
+        places: Where each data set lies, by its name.
+        tracked: What the `.dvc` files of data sets say, by their paths.
     """
 
     pipeline: PipelineFile
@@ -76,9 +91,16 @@ class Asking(Record, frozen=False):
     wants: dict[str, Wants] = field(default_factory=dict)
     answers: dict[int, str] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
+    places: dict[str, str] = field(default_factory=dict)
+    tracked: dict[str, DvcFile] = field(default_factory=dict)
 
     def ask(self) -> None:
-        """Ask for all gates."""
+        """Ask for all data sets and gates.
+
+        Raises:
+            PipelineError: A `.dvc` file cannot be honoured.
+        """
+        self._place_data()
         for at, gate in enumerate(self.pipeline.gates):
             match gate:
                 case ThresholdGate() | CalibrationGate() | FairnessGate():
@@ -98,6 +120,33 @@ class Asking(Record, frozen=False):
             wants = self.wants.setdefault(measuring, Wants())
             if own.baseline is not None:
                 wants.compared = self._baseline(own.baseline, own, wants)
+
+    def _place_data(self) -> None:
+        """Find out where data sets lie; one stage fetches all that a `.dvc` file stands for."""
+        secrets: dict[str, list[str]] = {}
+        fetched: dict[str, str] = {}
+        for name, data in self.pipeline.data.items():
+            self.places[name] = data.path or ""
+            if data.dvc is None:
+                continue
+            line = self.document.line("data", name, "dvc")
+            if self.reads.presence(data.dvc) != FILE:
+                what = f"data set {name!r}: {data.dvc!r} is not there"
+                notes = (f"make it: dvc add {data.dvc.removesuffix('.dvc')}",)
+                self.problems.add(self.document.file, line, what, notes)
+                continue
+            if data.dvc not in self.tracked:
+                self.tracked[data.dvc] = read_dvc_file(data.dvc, self.reads)
+                fetched[data.dvc] = self._free(f"fetch-{_plain(name)}")
+                self.lines[fetched[data.dvc]] = line
+            secrets.setdefault(data.dvc, []).extend(data.secrets)
+            stage = DvcStage(uses="dvc", file=data.dvc, secrets=secrets[data.dvc])
+            self.implied[fetched[data.dvc]] = stage
+            try:
+                self.places[name] = data_path(self.tracked[data.dvc], data.path)
+            except ValueError as error:
+                what, notes = error.args
+                self.problems.add(self.document.file, line, f"data set {name!r}: {what}", notes)
 
     @property
     def stages(self) -> Mapping[str, AnyStage]:
@@ -196,7 +245,9 @@ class Asking(Record, frozen=False):
 
     def _baseline(self, baseline: Baseline, stage: AnyStage, wants: Wants) -> str | None:
         """The name of a baseline in the request; none if it is not there yet."""
-        path = baseline.file or baseline.run or ""
+        if baseline.registry is not None:
+            return self._registered(baseline, wants)
+        path = baseline.place
         written = path in self.outputs()
         if not written and self.reads.presence(path) == ABSENT:
             return None
@@ -205,6 +256,33 @@ class Asking(Record, frozen=False):
             member = baseline.predictions or self.table_of(stage)
         wants.add(wants.baselines, {"name": path, "path": path, "member": member})
         return path
+
+    def _registered(self, baseline: Baseline, wants: Wants) -> str:
+        """The name of a baseline that a stage fetches from the registry."""
+        publish = self.pipeline.publish
+        mlflow = publish.mlflow if isinstance(publish, Publish) else None
+        model = baseline.model or (mlflow.model if mlflow else None)
+        if model is None:
+            what = f"the baseline {shown(baseline.registry)} is of no model"
+            notes = (f"name it: `baseline: {{registry: {baseline.registry}, model: <name>}}`",)
+            self.problems.add(self.document.file, self.document.line("gates"), what, notes)
+            return baseline.place
+        uri = baseline.tracking_uri or (mlflow.tracking_uri if mlflow else None)
+        stage = RegistryStage(
+            uses="registry",
+            model=model,
+            alias=baseline.registry or "",
+            tracking_uri=uri,
+            predictions=baseline.predictions,
+            cache=False,
+        )
+        known = [name for name, each in self.implied.items() if each == stage]
+        name = known[0] if known else self._free(f"baseline-{_plain(stage.alias)}")
+        self.implied[name] = stage
+        self.lines.setdefault(name, self.document.line("gates"))
+        path = f"{BASELINES}/{name}"
+        wants.add(wants.baselines, {"name": baseline.place, "path": path, "member": None, "fetched": True})
+        return baseline.place
 
     def _wants(self, at: int, gate: GateFile) -> Wants | None:
         """What is asked of the stage that measures for a gate; a stage is implied if there is none."""
@@ -241,11 +319,14 @@ class Asking(Record, frozen=False):
         return named or [path for path, _ in roles if PurePosixPath(path).name in _TABLES]
 
     def _imply(self, name: str, at: int, stage: AnyStage) -> str:
-        taken = {*self.stages}
-        free = next(each for each in _numbered(name) if each not in taken)
+        free = self._free(name)
         self.implied[free] = stage
         self.lines[free] = self.document.line("gates", at)
         return free
+
+    def _free(self, name: str) -> str:
+        taken = {*self.stages}
+        return next(each for each in _numbered(name) if each not in taken)
 
     def _complain(self, at: int, key: str, what: str, notes: Sequence[str]) -> None:
         line = self.document.line("gates", at, key)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from penstock.plan import graph, recipes, recipes_models
+from penstock.plan import (
+    graph,
+    packaging,
+    recipes,
+    recipes_dvc,
+    recipes_models,
+    recipes_registry,
+    recipes_security,
+)
 from penstock.plan.asking import Asking, Wants
 from penstock.plan.graph import Node
 from penstock.plan.model import Environment, Output, Stage
@@ -17,12 +26,16 @@ from penstock.plan.schema_stages import (
     AnyStage,
     BenchmarkModelStage,
     CommandStage,
+    DvcStage,
     LintStage,
     MeasureStage,
     ModelTestsStage,
+    PackageModelStage,
     PytestStage,
+    RegistryStage,
     RepeatStage,
     RunStage,
+    SecurityStage,
     ValidateStage,
 )
 from penstock.record import Record
@@ -54,8 +67,10 @@ class Expanding(Record, frozen=False):
                 made = self._validate(name, stage, environment)
             case MeasureStage():
                 made = self._measure(name, stage, environment)
-            case ModelTestsStage() | BenchmarkModelStage():
+            case ModelTestsStage() | BenchmarkModelStage() | PackageModelStage():
                 made = self._of_model(name, stage, environment)
+            case DvcStage() | RegistryStage() | SecurityStage():
+                made = self._outside(name, stage, environment)
             case RepeatStage():  # pragma: no cover - `repeat` is for these
                 raise TypeError(stage)
         return made
@@ -150,11 +165,17 @@ class Expanding(Record, frozen=False):
         )
 
     def _of_model(
-        self, name: str, stage: ModelTestsStage | BenchmarkModelStage, environment: Environment
+        self,
+        name: str,
+        stage: ModelTestsStage | BenchmarkModelStage | PackageModelStage,
+        environment: Environment,
     ) -> recipes.Recipe | None:
         model = stage.model or self._model(name)
         if model is None:
             return None
+        if isinstance(stage, PackageModelStage):
+            judged = packaging.judged(self.asking, stage)
+            return recipes_models.package_model(stage, name, model, judged, environment, self.reads)
         confidence = self.asking.pipeline.policy.confidence
         if isinstance(stage, ModelTestsStage):
             return recipes_models.model_tests(stage, name, model, confidence, environment, self.reads)
@@ -181,10 +202,32 @@ class Expanding(Record, frozen=False):
             what = f"data set {stage.data!r} has no schema"
             notes = (f"add `schema: <file>` to it (line {document.line('data', stage.data)})",)
         else:
-            return recipes.validate_data(stage, name, known[stage.data], environment, self.reads)
+            path = self.asking.places[stage.data]
+            return recipes.validate_data(
+                stage, name, known[stage.data], path, environment=environment, reads=self.reads
+            )
         line = document.line("stages", name, "data")
         self.problems.add(document.file, line, f"stage {name!r}: {what}", notes)
         return None
+
+    def _outside(
+        self, name: str, stage: DvcStage | RegistryStage | SecurityStage, environment: Environment
+    ) -> recipes.Recipe:
+        """What looks beyond its workspace."""
+        if isinstance(stage, DvcStage):
+            return recipes_dvc.fetch(self.asking.tracked[stage.file], environment, self.reads)
+        if isinstance(stage, RegistryStage):
+            return recipes_registry.baseline(stage, name, environment, self.reads)
+        pipeline = self.asking.pipeline
+        environments = (pipeline.environment, *(each.environment for each in pipeline.stages.values()))
+        return recipes_security.security(
+            stage,
+            name,
+            locks=[each.requirements for each in environments if each and each.requirements],
+            pipeline=os.path.relpath(self.asking.document.file, self.reads.root),
+            environment=environment,
+            reads=self.reads,
+        )
 
     def _line(self, name: str) -> int:
         return self.asking.lines.get(name) or self.asking.document.line("stages", name)

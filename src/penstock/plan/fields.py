@@ -18,6 +18,8 @@ MAX_RUN_BYTES = 100_000
 _NAME = r"[a-z][a-z0-9-]{0,62}"
 _TITLE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,254}"
+_MODEL = r"[A-Za-z0-9_][A-Za-z0-9 _.-]{0,249}"
+_ALIAS = r"[A-Za-z][A-Za-z0-9_-]{0,99}"
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?[smhd])+"
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _PYTHON = r"[0-9]+(?:\.[0-9]+){0,2}|(?:>=|<=|==|!=|~=|>|<)[0-9.]+(?:, ?(?:>=|<=|==|!=|~=|>|<)[0-9.]+)*"
@@ -92,6 +94,12 @@ def _variable_value(value: Any) -> str:
     return value
 
 
+def _alias(value: str) -> str:
+    if value.lower() == "latest" or (value[0] in "vV" and value[1:].isdecimal()):
+        raise complaint(f"is {shown(value)}, which MLflow keeps for itself", "write one such as candidate")
+    return value
+
+
 StageName = Annotated[
     str,
     matching(
@@ -113,6 +121,17 @@ VariableValue = Annotated[
     str,
     BeforeValidator(_variable_value),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}),
+]
+ModelName = Annotated[
+    str,
+    matching(_MODEL, "a registered model's name has letters, digits, spaces, dots, dashes and underscores"),
+    Field(json_schema_extra={"pattern": f"^{_MODEL}$"}),
+]
+AliasName = Annotated[
+    str,
+    matching(_ALIAS, "an alias has letters, digits, dashes and underscores, and begins with a letter"),
+    AfterValidator(_alias),
+    Field(json_schema_extra={"pattern": f"^{_ALIAS}$"}),
 ]
 PythonVersion = Annotated[
     str,

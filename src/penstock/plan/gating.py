@@ -23,6 +23,7 @@ from penstock.plan.schema_gates import (
     ModelTestsGates,
     NoRegressionGate,
     ReproducibleGate,
+    SecurityGate,
     ThresholdGate,
 )
 from penstock.record import Record
@@ -132,7 +133,7 @@ class _Gating(Record, frozen=False):
         stage = self.asking.stages.get(self.asking.answers.get(at, ""))
         baseline = gate.baseline or getattr(stage, "baseline", None)
         return {
-            "baseline": (baseline.file or baseline.run) if baseline else None,
+            "baseline": baseline.place if baseline else None,
             "baseline_missing": at in self.asking.missing,
             "first_version": self.asking.pipeline.policy.first_version,
         }
@@ -148,10 +149,8 @@ class _Gating(Record, frozen=False):
                 return (place,) if place else ()
             case _ if isinstance(gate, DataGates):
                 return self._of_data(at, gate)
-            case _ if isinstance(gate, BenchmarkGates):
-                return self._of_recipe(at, gate, "benchmark-model", "benchmark")
-            case _ if isinstance(gate, ModelTestsGates):
-                return self._of_recipe(at, gate, "model-tests", "model-tests")
+            case _ if isinstance(gate, BenchmarkGates | ModelTestsGates | SecurityGate):
+                return self._of_recipe(at, gate, *_recipe_of(gate))
             case _:
                 return ()  # its stage is wrong, which was said
 
@@ -200,7 +199,8 @@ class _Gating(Record, frozen=False):
         notes: tuple[str, ...]
         if not stages:
             what = f"no stage uses `{recipe}`"
-            notes = (f"add one: `{recipe}: {{uses: {recipe}, data: <table>}}`",)
+            asked = "" if recipe == "security" else ", data: <table>"
+            notes = (f"add one: `{recipe}: {{uses: {recipe}{asked}}}`",)
         elif gate.stage is not None:
             what = f"`stage` is {shown(gate.stage)}, which does not use `{recipe}`"
             notes = (*nearest(gate.stage, names), listing("stages that do", names))
@@ -213,6 +213,14 @@ class _Gating(Record, frozen=False):
         document = self.asking.document
         line = document.line("gates", at, key)
         self.asking.problems.add(document.file, line, f"gate {at + 1}: {what}", notes)
+
+
+def _recipe_of(gate: GateFile) -> tuple[str, str]:
+    """The recipe that answers a gate, and the role of its document."""
+    if isinstance(gate, BenchmarkGates):
+        return "benchmark-model", "benchmark"
+    recipe = "security" if isinstance(gate, SecurityGate) else "model-tests"
+    return recipe, recipe
 
 
 def _subject(gate: GateFile) -> str:

@@ -15,6 +15,7 @@ from penstock.plan.errands import errand
 from penstock.plan.model import Delivery, Produced, Stage
 from penstock.plan.problems import Problems, nearest, shown
 from penstock.plan.reads import FILE, Reads
+from penstock.plan.recipes_registry import MLFLOW_VARIABLES
 from penstock.plan.schema import PipelineFile
 from penstock.plan.schema_publish import (
     ArtifactFile,
@@ -42,14 +43,6 @@ DOCUMENT_ROLES = (
 )
 SHOWN_ROLES = ("predictions", "plots", *DOCUMENT_ROLES)
 """Roles of outputs that are published beside model and metrics, so that a verdict can be looked into."""
-MLFLOW_VARIABLES = (
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_TRACKING_INSECURE_TLS",
-    "MLFLOW_TRACKING_SERVER_CERT_PATH",
-)
 
 
 def deliveries_of(

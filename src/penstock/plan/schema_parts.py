@@ -13,7 +13,17 @@ from pydantic import (
     model_validator,
 )
 
-from penstock.plan.fields import FilePath, ImageName, PythonVersion, Text, Title, VariableName, complaint
+from penstock.plan.fields import (
+    AliasName,
+    FilePath,
+    ImageName,
+    ModelName,
+    PythonVersion,
+    Text,
+    Title,
+    VariableName,
+    complaint,
+)
 from penstock.plan.problems import shown
 
 
@@ -39,6 +49,8 @@ class EnvironmentFile(Record):
     """Version of Python that must be there; any from 3.11 on if absent."""
     requirements: FilePath | None = None
     """Lock file: requirements*.txt, *.lock, uv.lock or pyproject.toml. Part of every stage's key."""
+    packages: list[Text] | None = None
+    """Requirements beside those of the lock file, each as a line of a requirements file."""
     image: ImageName | None = None
     """Image for container executors."""
 
@@ -59,12 +71,27 @@ class Accelerators(Record):
 
 
 class DataSet(Record):
-    """A data set and the schema that it must keep to."""
+    """A data set, where it lies, and the schema that it must keep to."""
 
-    path: FilePath
-    """File, relative to the root."""
+    path: FilePath | None = None
+    """File, relative to the root; beside `dvc`, which of its outputs is meant, or which file in one."""
+    dvc: FilePath | None = None
+    """The `.dvc` file of data that DVC keeps: they are fetched when a stage that reads them must run."""
+    secrets: list[VariableName] = Field(default_factory=list)
+    """Secrets that the fetch gets, as environment variables; what its remote wants to see."""
     schema_: Annotated[FilePath | None, Field(alias="schema")] = None
     """Schema file: columns and their order, types, ranges, allowed values, nulls, uniqueness, row count."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.path is None and self.dvc is None:
+            raise complaint("names no file", "write `path: <file>`, or `dvc: <file>.dvc`")
+        if self.dvc is not None and not self.dvc.endswith(".dvc"):
+            what = f"names {shown(self.dvc)}, which is no `.dvc` file"
+            raise complaint(what, f"write `dvc: {self.dvc}.dvc`")
+        if self.secrets and self.dvc is None:
+            raise complaint("has secrets, and nothing to fetch with them", "`secrets` belongs to `dvc`")
+        return self
 
 
 class SecretSource(Record):
@@ -95,16 +122,30 @@ class Baseline(Record):
     """A predictions table."""
     run: FilePath | None = None
     """An archive that a run published, or a directory that holds one unpacked."""
+    registry: AliasName | None = None
+    """An alias in MLflow's registry, such as champion: what that version predicted is fetched in each run."""
+    model: ModelName | None = None
+    """Of the registry; that of `publish.mlflow` if absent."""
+    tracking_uri: Text | None = None
+    """Of the registry; that of `publish.mlflow`, else MLFLOW_TRACKING_URI."""
     predictions: FilePath | None = None
-    """The table within the archive; that of the evaluation if absent."""
+    """The table within the archive or the registered version; that of the evaluation if absent."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.file is None) == (self.run is None):
-            raise complaint("names no place, or two", "write `file: <predictions table>` or `run: <archive>`")
-        if self.predictions is not None and self.run is None:
-            raise complaint("names predictions within a file", "`predictions` belongs to `run`")
+        if sum(each is not None for each in (self.file, self.run, self.registry)) != 1:
+            remedy = "write `file: <predictions table>`, `run: <archive>` or `registry: <alias>`"
+            raise complaint("names no place, or several", remedy)
+        if self.predictions is not None and self.file is not None:
+            raise complaint("names predictions within a file", "`predictions` belongs to `run` or `registry`")
+        if self.registry is None and (self.model or self.tracking_uri):
+            raise complaint("names a model, but no alias of it", "add `registry: champion`")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where it is, in a word: what documents and gates call it."""
+        return self.file or self.run or f"{self.model or 'registry'}@{self.registry}"
 
 
 def _as_baseline(value: Any) -> Any:

@@ -4,22 +4,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StrictBool, Tag
 
-from penstock.plan.fields import FilePath, ImageName, Text, VariableName, complaint, matching
-from penstock.plan.problems import shown
+from penstock.plan.fields import (
+    AliasName,
+    FilePath,
+    ImageName,
+    ModelName,
+    Text,
+    VariableName,
+    complaint,
+    matching,
+)
 from penstock.plan.schema_parts import Record
 
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = rf"{_HOST}(?:/{_NAME})+"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
-_MODEL = r"[A-Za-z0-9_][A-Za-z0-9 _.-]{0,249}"
-_ALIAS = r"[A-Za-z][A-Za-z0-9_-]{0,99}"
-
-
-def _alias(value: str) -> str:
-    if value.lower() == "latest" or (value[0] in "vV" and value[1:].isdecimal()):
-        raise complaint(f"is {shown(value)}, which MLflow keeps for itself", "write one such as candidate")
-    return value
 
 
 def _address(value: str) -> str:
@@ -38,17 +38,6 @@ TagName = Annotated[
     str,
     matching(_TAG, "a tag has letters, digits, dots, dashes and underscores, at most 128"),
     Field(json_schema_extra={"pattern": f"^{_TAG}$"}),
-]
-ModelName = Annotated[
-    str,
-    matching(_MODEL, "a registered model's name has letters, digits, spaces, dots, dashes and underscores"),
-    Field(json_schema_extra={"pattern": f"^{_MODEL}$"}),
-]
-AliasName = Annotated[
-    str,
-    matching(_ALIAS, "an alias has letters, digits, dashes and underscores, and begins with a letter"),
-    AfterValidator(_alias),
-    Field(json_schema_extra={"pattern": f"^{_ALIAS}$"}),
 ]
 TrackingUri = Annotated[Text, AfterValidator(_address)]
 

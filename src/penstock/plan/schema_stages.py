@@ -5,10 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StrictBool, Tag
 
 from penstock.plan.fields import (
+    AliasName,
     Command,
     Duration,
     FilePath,
     InputPath,
+    ModelName,
     Text,
     Title,
     VariableName,
@@ -22,7 +24,10 @@ from penstock.plan.schema_parts import (
     EnvironmentFile,
     Outputs,
     Record,
+    Share,
+    by_type,
 )
+from penstock.plan.schema_security import SecurityOptions
 from penstock.plan.schema_tests import Disturbance, Importance, Tests, switched
 
 Task = Literal["binary", "multiclass", "regression", "ranking"]
@@ -62,6 +67,12 @@ class RunStage(_Common):
     """Parameters that the command reads, by dotted name; a section stands for all that is in it."""
     outputs: Outputs = Field(default_factory=list)
     """Files and directories that the command must write; as a mapping, each with a role."""
+    observe: StrictBool = False
+    """Whether it sees the whole source, and what it reads of it is an input too, declared or not."""
+    overwrite: StrictBool = False
+    """Whether the outputs replace what stands in their places, as `--overwrite` does for all stages."""
+    persist: list[FilePath] = Field(default_factory=list)
+    """Outputs whose earlier content is there when the command starts."""
 
 
 class LintStage(_Common):
@@ -155,13 +166,18 @@ class _ModelStage(_Common):
     """Column that holds the truth."""
     id: Text | None = None
     """Column that names the row."""
-    confidence: Confidence | None = None
-    """Of the intervals; the policy's if absent."""
     inputs: list[InputPath] | None = None
     """What loading the model imports; `src` if absent."""
 
 
-class ModelTestsStage(_ModelStage):
+class _MeasuredModelStage(_ModelStage):
+    """What stages say that measure a model."""
+
+    confidence: Confidence | None = None
+    """Of the intervals; the policy's if absent."""
+
+
+class ModelTestsStage(_MeasuredModelStage):
     """Does the model do what any model of this data must do?"""
 
     uses: Literal["model-tests"]
@@ -179,7 +195,7 @@ class ModelTestsStage(_ModelStage):
     """Measure how much each feature matters, by permutation."""
 
 
-class BenchmarkModelStage(_ModelStage):
+class BenchmarkModelStage(_MeasuredModelStage):
     """Latency, throughput, memory, size and cold start of the model, on this machine."""
 
     uses: Literal["benchmark-model"]
@@ -197,6 +213,33 @@ class BenchmarkModelStage(_ModelStage):
     """An earlier benchmark's document."""
 
 
+class PackageModelStage(_ModelStage):
+    """The model as an MLflow model directory that says what was judged, for the registry and the image."""
+
+    uses: Literal["package-model"]
+    task: Task | None = None
+    positive: Text | None = None
+    threshold: Share | None = None
+    """From this score of the positive class on, it is predicted; the model decides if absent."""
+    predictions: (
+        Annotated[
+            Annotated[FilePath, Tag("path")] | Annotated[Literal[False], Tag("none")],
+            by_type({str: "path", bool: "none"}, "is neither a path nor false"),
+        ]
+        | None
+    ) = None
+    """The table that was judged; if absent, the output in the role `predictions` or called so, if there is
+    one; false to compare with none."""
+    examples: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Rows that the image's smoke test asks about."""
+
+
+class SecurityStage(_Common, SecurityOptions):
+    """Secrets, known vulnerabilities, risky code, pickles and what is not pinned; run every time."""
+
+    uses: Literal["security"]
+
+
 def _kind_of_stage(value: Any) -> str | None:
     if isinstance(value, dict):
         return "run" if "run" in value else value.get("uses")
@@ -210,10 +253,21 @@ StageFile = Annotated[
     | Annotated[ValidateStage, Tag("validate-data")]
     | Annotated[MeasureStage, Tag("measure")]
     | Annotated[ModelTestsStage, Tag("model-tests")]
-    | Annotated[BenchmarkModelStage, Tag("benchmark-model")],
+    | Annotated[BenchmarkModelStage, Tag("benchmark-model")]
+    | Annotated[PackageModelStage, Tag("package-model")]
+    | Annotated[SecurityStage, Tag("security")],
     Discriminator(_kind_of_stage),
 ]
-RECIPES = ("lint", "pytest", "validate-data", "measure", "model-tests", "benchmark-model")
+RECIPES = (
+    "lint",
+    "pytest",
+    "validate-data",
+    "measure",
+    "model-tests",
+    "benchmark-model",
+    "package-model",
+    "security",
+)
 
 
 class CommandStage(_Common):
@@ -224,11 +278,28 @@ class CommandStage(_Common):
     inputs: list[InputPath]
 
 
+class RegistryStage(_Common):
+    """What a baseline in a registry is fetched by; no pipeline file says so itself."""
+
+    uses: Literal["registry"]
+    model: ModelName
+    alias: AliasName
+    tracking_uri: Text | None
+    predictions: FilePath | None
+
+
 class RepeatStage(_Common):
     """What the gate `reproducible` runs again; no pipeline file says so itself."""
 
     uses: Literal["repeat"]
     gate: ReproducibleGate
+
+
+class DvcStage(_Common):
+    """What fetches data that DVC keeps; no pipeline file says so itself."""
+
+    uses: Literal["dvc"]
+    file: FilePath
 
 
 AnyStage = (
@@ -239,6 +310,10 @@ AnyStage = (
     | MeasureStage
     | ModelTestsStage
     | BenchmarkModelStage
+    | PackageModelStage
+    | SecurityStage
     | CommandStage
+    | RegistryStage
     | RepeatStage
+    | DvcStage
 )

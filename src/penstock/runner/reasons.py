@@ -7,6 +7,7 @@ from typing import Protocol
 
 from penstock.cache.compare import compare
 from penstock.cache.keys import Document
+from penstock.cache.observations import Observation
 from penstock.plan.model import Stage
 from penstock.results import Change, Reason
 
@@ -34,6 +35,14 @@ class History(Protocol):
 
     def put_key_document(self, document: Document) -> None:
         """Keep what a key is the digest of."""
+        ...
+
+    def observations(self, key: str) -> tuple[Observation, ...]:
+        """What stages with this base key looked at without declaring it, newest first."""
+        ...
+
+    def put_observation(self, key: str, newest: Observation) -> None:
+        """Remember what a stage with this base key looked at."""
         ...
 
     def manifest(self, digest: str) -> bytes | None:
@@ -81,6 +90,13 @@ class NoHistory:
     def put_key_document(self, document: Document) -> None:
         """Forget it."""
 
+    def observations(self, _key: str) -> tuple[Observation, ...]:
+        """None."""
+        return ()
+
+    def put_observation(self, key: str, newest: Observation) -> None:
+        """Forget it."""
+
     def manifest(self, _digest: str) -> bytes | None:
         """None."""
         return None
@@ -110,6 +126,8 @@ def why_not(stage: Stage, key: str, made_at: str, history: History) -> Reason:
 
 def why(stage: Stage, key: str, document: Document, history: History) -> Reason:
     """Why a stage without a usable result runs."""
+    if not stage.cache and stage.outside:
+        return Reason(code="no-cache", sentence="what it works with may have changed")
     if not stage.cache:
         return Reason(code="no-cache", sentence="declared with `cache: false`, so it always runs")
     last = history.last_key(stage.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from .archived import BaselineError
 from .predictions import Predictions
 from .sample import Sample
 
+_ABSENT = "absent.json"
+"""What the program `registry` writes where there is no model yet."""
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -28,6 +32,7 @@ class Baseline:
         shared_rows: Rows that both tables have, by their ids.
         aligned: Its sample with our rows in our order, if it has them.
         problem: Why it is not.
+        absent: There is none yet, and that is no fault.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Baseline:
     shared_rows: int = 0
     aligned: Sample | None = None
     problem: str | None = None
+    absent: bool = False
 
     def described(self) -> dict[str, Any]:
         """For the document."""
@@ -50,6 +56,7 @@ class Baseline:
             "same": self.same,
             "shared_rows": self.shared_rows,
             "problem": None if table else self.problem,
+            **({"absent": True} if self.absent else {}),
         }
 
 
@@ -57,6 +64,10 @@ def read(ours: Predictions, request: Mapping[str, Any], asked: Mapping[str, Any]
     """One baseline of a request; whatever keeps it from being read becomes its `problem`."""
     name, path = str(asked["name"]), str(asked["path"])
     try:
+        if asked.get("fetched"):
+            path, absent = _fetched(Path(path))
+            if absent:
+                return Baseline(name, path, problem=absent, absent=True)
         table = _table(ours, request, path, asked.get("member"))
     except (BaselineError, UnusableError) as error:
         return Baseline(name, path, problem=str(error))
@@ -72,6 +83,17 @@ def read(ours: Predictions, request: Mapping[str, Any], asked: Mapping[str, Any]
     rows = np.array([place[each] for each in ours.ids])
     aligned = replace(table.sample.take(rows), query=ours.sample.query)
     return Baseline(name, path, table, same=True, shared_rows=shared, aligned=aligned)
+
+
+def _fetched(folder: Path) -> tuple[str, str | None]:
+    """The table that another stage has brought from a registry, or why there is none yet."""
+    absent = folder / _ABSENT
+    if absent.is_file():
+        return str(folder), str(json.loads(absent.read_bytes())["sentence"])
+    tables = sorted(each for each in folder.glob("predictions.*") if each.is_file())
+    if len(tables) != 1:
+        raise BaselineError(f"{folder} holds {len(tables)} tables of predictions, and not one")
+    return str(tables[0]), None
 
 
 def _table(ours: Predictions, request: Mapping[str, Any], path: str, member: str | None) -> Predictions:
