@@ -30,13 +30,17 @@ NOT_IN_KEY = frozenset(
         "passes",  # how this machine reaches a service, not what comes from there
         "pledges",  # told from an input
         "observe",  # what was seen enters the key by itself
+        "overwrite",  # says what may be replaced, not what is made
+        "file",
     }
 )
 REPLACED = frozenset({"sources", "produced", "environment"})  # by `inputs` and `environment`, resolved
 
 _PLAIN: Mapping[str, Callable[[Any], object]] = {
     # a role is what gates call an output; the stage never hears of it
-    "outputs": lambda outputs: [output.path for output in outputs],
+    "outputs": lambda outputs: [
+        [output.path, "persist"] if output.persist else output.path for output in outputs
+    ],
     "files": lambda files: {path: digest.of_bytes(text.encode()) for path, text in files},
     "variables": dict,
     "secrets": list,

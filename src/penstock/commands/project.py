@@ -129,6 +129,9 @@ def open_project(options: argparse.Namespace, observer: Observer | None = None) 
             store=store,
             index=index,
             overwrite=getattr(options, "overwrite", False),
+            replaced=frozenset(
+                output.path for stage in plan.stages if stage.overwrite for output in stage.outputs
+            ),
             observer=observer,
         )
     )

@@ -45,6 +45,7 @@ def open_executor(opening: Opening) -> LocalExecutor:
         overwrite=opening.overwrite,
         observer=opening.observer,
         runs_on=Docker(environments),
+        replaced=opening.replaced,
         name="docker",
     )
 

@@ -63,6 +63,7 @@ def open_executor(opening: Opening) -> LocalExecutor:
         index=opening.index,
         overwrite=opening.overwrite,
         observer=opening.observer,
+        replaced=opening.replaced,
     )
 
 
@@ -80,6 +81,7 @@ class LocalExecutor(Record, frozen=False):
         root: Of the project: sources are read there, and that is where `export` may find what it put.
         overwrite: Whether `export` replaces files that no run wrote.
         observer: Hears of waits and of large files that are read.
+        replaced: Outputs for which it does in any case.
         sandbox: `auto`, `bubblewrap` or `none`; None asks `PENSTOCK_SANDBOX`.
         runs_on: What runs the processes; this machine if absent.
     """
@@ -89,6 +91,7 @@ class LocalExecutor(Record, frozen=False):
     index: StatIndex
     overwrite: bool = False
     observer: Observer | None = None
+    replaced: frozenset[str] = frozenset()
     sandbox: str | None = None
     runs_on: Host | None = None
     name: str = "local"
@@ -322,7 +325,7 @@ class LocalExecutor(Record, frozen=False):
 
     def _demand_ours(self, path: str, destination: Path) -> None:
         """Raise unless what stands at a path may be replaced: a run put it there, or the store has it."""
-        if self.overwrite:
+        if self.overwrite or path in self.replaced:
             return
         try:
             scan = self.index.scan(path, excluding=frozenset(), output=True)

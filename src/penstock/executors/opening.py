@@ -15,10 +15,12 @@ class Opening(Record):
 
     Attributes:
         overwrite: Whether outputs may replace files that no run wrote.
+        replaced: Outputs that may in any case.
     """
 
     root: Path
     store: Store
     index: StatIndex
     overwrite: bool = False
+    replaced: frozenset[str] = frozenset()
     observer: Observer | None = None

@@ -71,6 +71,10 @@ def seen_from_here(plan: Plan, root: Path) -> Plan:
     return replace(
         plan,
         pipeline_file=shown,
+        stages=tuple(
+            replace(each, file=os.path.relpath(root / each.file)) if each.file else each
+            for each in plan.stages
+        ),
         settings=tuple(
             replace(each, origin=each.origin.replace(plan.pipeline_file, shown)) for each in plan.settings
         ),
@@ -80,11 +84,12 @@ def seen_from_here(plan: Plan, root: Path) -> Plan:
 def plan_digest(plan: Plan) -> str:
     """The digest of what a plan will do: no line numbers, no origins of settings."""
     document = encode_plan(plan)
-    for name in ("settings", "digest"):
+    for name in ("settings", "notes", "digest"):
         del document[name]
     deliveries = (each["stage"] for each in document["deliveries"])
     for each in (*document["stages"], *document["gates"], *deliveries):
         del each["line"]
+        each.pop("file", None)
     return digest.of_json(document)
 
 
@@ -113,6 +118,7 @@ def decode_plan(document: Mapping[str, Any]) -> Plan:
         Setting(**each | {"overridden": _pairs(each["overridden"])}) for each in document["settings"]
     )
     fields["ignore"] = tuple(document["ignore"])
+    fields["notes"] = tuple(document["notes"])
     return Plan(**fields)
 
 

@@ -12,7 +12,7 @@ from penstock.plan.graph import Declared, Node
 from penstock.plan.model import Environment, Output, Overlay, Stage
 from penstock.plan.overlay import Params, merge
 from penstock.plan.paths import is_pattern, matches, overlap
-from penstock.plan.problems import Problems, listing, nearest, shown
+from penstock.plan.problems import Problems, file_of, listing, nearest, shown
 from penstock.plan.reads import FILE, Reads
 from penstock.plan.schema import PipelineFile
 from penstock.plan.schema_parts import EnvironmentFile
@@ -92,15 +92,20 @@ class Drafting(Record, frozen=False):
             for at, path in enumerate(recipe.inputs)
         )
         outputs = self._outputs(name, stage, recipe)
-        params = self._params(name, stage, inputs, outputs) if isinstance(stage, RunStage) else {}
+        own = stage if isinstance(stage, RunStage) else None
+        params, params_file = self._params(name, own, inputs, outputs) if own is not None else ({}, None)
+        kept = self._kept(name, own, outputs) if own is not None else ()
         made = Stage(
             name=name,
             run=recipe.run,
             outputs=tuple(
-                sorted((Output(each.path, each.role) for each in outputs), key=lambda one: one.path)
+                sorted(
+                    (Output(each.path, each.role, each.path in kept) for each in outputs),
+                    key=lambda one: one.path,
+                )
             ),
             params=params,
-            params_file=self.params_file if isinstance(stage, RunStage) and stage.params else None,
+            params_file=params_file,
             files=recipe.files,
             variables=tuple(sorted((dict(self.pipeline.variables) | stage.variables).items())),
             secrets=self._secrets(name, stage),
@@ -112,8 +117,14 @@ class Drafting(Record, frozen=False):
             exclusive=stage.exclusive or isinstance(stage, BenchmarkModelStage),
             uses=None if isinstance(stage, RunStage) else stage.uses,
             line=self._line(name),
+            outside=recipe.outside,
+            passes=recipe.passes,
+            pledges=recipe.pledges,
+            observe=own is not None and own.observe,
+            overwrite=own is not None and own.overwrite,
         )
         node = Node(name, self._line(name), inputs, outputs)
+            file=file_of(self._line(name)),
         return Draft(made, node, stage.data if isinstance(stage, ValidateStage) else None)
 
     def _line(self, name: str, *rest: str | int) -> int:
@@ -140,7 +151,8 @@ class Drafting(Record, frozen=False):
                 f"{f'stage {name!r}: ' if own else ''}the lock file {lock!r} is not there",
                 (f"make it with: uv pip compile requirements.in -o {lock}",),
             )
-        return Environment(**merged)
+        packages = "".join(f"{each}\n" for each in merged.pop("packages", None) or ())
+        return Environment(**merged, extra_requirements=packages)
 
     def _outputs(self, name: str, stage: AnyStage, recipe: recipes.Recipe) -> tuple[Declared, ...]:
         if not isinstance(stage, RunStage):
@@ -154,8 +166,15 @@ class Drafting(Record, frozen=False):
 
     def _params(
         self, name: str, stage: RunStage, inputs: tuple[Declared, ...], outputs: tuple[Declared, ...]
-    ) -> dict[str, Any]:
-        """The parameters that a stage declares, nested."""
+    ) -> tuple[dict[str, Any], str | None]:
+        """The parameters that a stage declares, nested, and the file that it finds them in.
+
+        One that sees the whole source finds the file there as it is: what it declares only enters its key.
+        Where values are laid over those of the file, it gets them all.
+        """
+        as_it_is = stage.observe and isinstance(self.pipeline.params, str)
+        if as_it_is and self.params.overridden:
+            return self.params.nested(), self.params_file
         chosen: dict[str, Any] = {}
         for at, key in enumerate(stage.params):
             found = self.params.select(key)
@@ -169,7 +188,9 @@ class Drafting(Record, frozen=False):
                 )
                 continue
             merge(chosen, found)
-        for each in (*inputs, *outputs) if stage.params else ():
+        if as_it_is or not stage.params:
+            return chosen, None
+        for each in (*inputs, *outputs):
             if _holds(each.path, self.params_file):
                 self.problems.add(
                     self.document.file,
@@ -177,7 +198,17 @@ class Drafting(Record, frozen=False):
                     f"stage {name!r}: {each.path!r} holds {self.params_file!r}, the file of its parameters",
                     ("leave it out: `params` brings the file, with the declared parameters only",),
                 )
-        return chosen
+        return chosen, self.params_file
+
+    def _kept(self, name: str, stage: RunStage, outputs: tuple[Declared, ...]) -> tuple[str, ...]:
+        """The outputs that `persist` names."""
+        paths = [each.path for each in outputs]
+        for at, path in enumerate(stage.persist):
+            if path not in paths:
+                what = f"stage {name!r}: `persist` names {path!r}, which is none of its outputs"
+                line = self._line(name, "persist", at)
+                self.problems.add(self.document.file, line, what, (*nearest(path, paths),))
+        return tuple(stage.persist)
 
     def _secrets(self, name: str, stage: AnyStage) -> tuple[str, ...]:
         known = self.pipeline.secrets

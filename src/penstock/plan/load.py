@@ -53,24 +53,54 @@ def load(pipeline_path: Path, overlay: Overlay, reads: Reads | None = None) -> L
     """
     name = os.path.relpath(pipeline_path) if pipeline_path.is_absolute() else str(pipeline_path)
     data = read_file(pipeline_path, name)
-    document = parse_mapping(data, name)
+    written = parse_mapping(data, name)
+    reads = reads or Reads(root=pipeline_path.absolute().parent)
+    document, notes = _expanded(written, pipeline_path, reads)
     pipeline = _validated(document)
     overlay = replace(overlay, profile=overlays.choose_profile(overlay, pipeline.profiles))
     root = find_root(pipeline_path, pipeline.root, document)
-    reads = reads or Reads(root)
     reads.root = root
     reads.content(pipeline_path.absolute(), data)
     file = os.path.relpath(pipeline_path.absolute(), root)
-    merged = overlays.Merged(document)
-    if overlay.profile is not None:
-        merged = overlays.merge_profile(document, overlay.profile, file)
-        pipeline = _validated(merged.document)
+    merged, pipeline = _laid(document, pipeline, overlay, file)
     params, params_file = _params(pipeline, document, overlay, reads, file)
+    if document is not written and params.overridden:
+        # what other tools' files make of parameters is made of the ones that count
+        document, notes = _expanded(written, pipeline_path, reads, {params_file: params.nested()})
+        merged, pipeline = _laid(document, _validated(document), overlay, file)
     compiler = _Compiler(
         pipeline=pipeline, document=merged.document, file=file, overlay=overlay, params=params, reads=reads
     )
-    plan = compiler.plan(params_file, overlays.file_settings(merged, file))
+    plan = replace(compiler.plan(params_file, overlays.file_settings(merged, file)), notes=notes)
     return Loaded(root=root, plan=replace(plan, digest=plan_digest(plan)), read=reads.seen)
+
+
+def _expanded(
+    document: Document,
+    pipeline_path: Path,
+    reads: Reads,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[Document, tuple[str, ...]]:
+    """The file with the stages in it that it takes from other tools' files, and notes on them."""
+    stages = document.mapping.get("stages")
+    if not isinstance(stages, dict) or not isinstance(stages.get("from"), str | list):
+        return document, ()
+    from penstock.plan import importing
+
+    declared = document.mapping.get("root")
+    reads.root = find_root(pipeline_path, declared if isinstance(declared, str) else None, document)
+    expanded = importing.expand(document, reads, given)
+    return expanded.document, expanded.notes
+
+
+def _laid(
+    document: Document, pipeline: PipelineFile, overlay: Overlay, file: str
+) -> tuple[overlays.Merged, PipelineFile]:
+    """The file with its profile laid over it, and checked again if there is one."""
+    if overlay.profile is None:
+        return overlays.Merged(document), pipeline
+    merged = overlays.merge_profile(document, overlay.profile, file)
+    return merged, _validated(merged.document)
 
 
 def find_root(pipeline_path: Path, declared: str | None, document: Document) -> Path:

@@ -67,10 +67,12 @@ class Output(Record, kw_only=False):
 
     Attributes:
         role: What the pipeline file calls it (`metrics`, `model`, ...), if it is given a name.
+        persist: Whether its earlier content is there when the stage starts, if the project has some.
     """
 
     path: str
     role: str | None = None
+    persist: bool = False
 
 
 class Produced(Record, kw_only=False):
@@ -111,8 +113,10 @@ class Stage(Record):
         pledges: (output path, digest) of what it will write, known before it runs: `md5:...` of data that are
             kept elsewhere. Who reads such an output has a key without it, and needs it only to run.
         observe: Whether it sees the whole source, and what it reads of it is watched and enters its key.
+        overwrite: Whether its outputs replace what stands in their places, whoever wrote that.
         uses: The recipe that it was expanded from.
-        line: Where the pipeline file declares it.
+        line: Where the pipeline file declares it, or `file`.
+        file: Of another tool that declares it, relative to the root.
     """
 
     name: str
@@ -135,8 +139,10 @@ class Stage(Record):
     passes: tuple[str, ...] = ()
     pledges: tuple[tuple[str, str], ...] = ()
     observe: bool = False
+    overwrite: bool = False
     uses: str | None = None
     line: int = 0
+    file: str = ""
 
     @property
     def placed(self) -> bool:
@@ -221,6 +227,7 @@ class Plan(Record):
         on_inconclusive: `fail` or `warn`: what a required gate that cannot decide does.
         holdout_budget: How many models one evaluation set may judge before a run warns.
         settings: Every resolved setting and its origin.
+        notes: What could not be carried over from other tools' files, as `file:line: sentence`.
         deliveries: What is published beside the archive, in this order.
         digest: Of everything above but line numbers and origins.
     """
@@ -238,7 +245,12 @@ class Plan(Record):
     holdout_budget: int = 100
     params: Mapping[str, object] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
+    notes: tuple[str, ...] = ()
     digest: str = ""
+
+    def place(self, stage: Stage) -> str:
+        """Where a stage is declared, as a message names it."""
+        return f"{stage.file or self.pipeline_file}:{stage.line}: stage {stage.name!r}"
 
     def stage(self, name: str) -> Stage:
         """The stage of this name, one that publishes included.

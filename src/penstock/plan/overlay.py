@@ -179,6 +179,11 @@ class Params(Record, frozen=False, kw_only=False):
         """All parameters, nested as in the file."""
         return self._nested(list(self._settings))
 
+    @property
+    def overridden(self) -> bool:
+        """Whether anything was laid over what was declared."""
+        return any(each.overridden for each in self._settings.values())
+
     def settings(self) -> tuple[Setting, ...]:
         """All of them, in the order of the file; names begin with `params.`."""
         return tuple(replace(each, name=f"params.{each.name}") for each in self._settings.values())

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 from penstock.errors import PipelineError
 from penstock.record import Record, field
 
 MAX_SHOWN = 10
 _MAX_VALUE_CHARS = 60
+
+
+class Line(int):
+    """A line of another file than the one that a message is about.
+
+    Attributes:
+        file: As messages name it.
+    """
+
+    file: str
+
+    def __new__(cls, number: int, file: str) -> Self:
+        """A line of a file."""
+        line = super().__new__(cls, number)
+        line.file = file
+        return line
+
+
+def file_of(line: int, file: str = "") -> str:
+    """The file that a line is of; `file` unless it says otherwise."""
+    return line.file if isinstance(line, Line) else file
 
 
 class PipelineErrors(PipelineError):  # noqa: N818 - several of them
@@ -34,6 +56,7 @@ class Problems(Record, frozen=False, kw_only=False):
 
     def add(self, file: str, line: int, what: str, notes: Iterable[str] = ()) -> None:
         """Note a problem at a line of a file; the same one twice counts once."""
+        file = file_of(line, file)
         problem = PipelineError(what, where=f"{file}:{line}", notes=tuple(notes))
         if all(str(problem) != str(other) for _, _, other in self._found[-MAX_SHOWN:]):
             self._found.append((file, line, problem))

@@ -175,7 +175,7 @@ class Walk(Record, Generic[T], frozen=False):
             raise InputError(
                 error.what,
                 path=error.path,
-                where=f"{self.plan.pipeline_file}:{stage.line}: stage {stage.name!r}",
+                where=self.plan.place(stage),
                 notes=(*hint, *error.notes),
             ) from None
 

@@ -25,7 +25,7 @@ def load_secrets(
     values = {}
     for secret in plan.secrets:
         if secret.name in asked:
-            where = f"{plan.pipeline_file}:{asked[secret.name].line}: stage {asked[secret.name].name!r}"
+            where = plan.place(asked[secret.name])
             values[secret.name] = _value(secret, environ, root, where)
             check_value(secret.name, values[secret.name])
     return values

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penstock.errors import PipelineError
+from penstock.plan.dvc_files import read_dvc_file
 from penstock.plan.importers import dvc_file
 from penstock.plan.importers.dvc_entries import DEFAULT_PARAMS, Entries, Entry
 from penstock.plan.importers.dvc_outputs import Out, declared, outputs, said_of
@@ -18,7 +19,7 @@ from penstock.plan.importers.shell import script
 from penstock.plan.importers.values import read_values
 from penstock.plan.paths import inside, is_pattern, path_problem
 from penstock.plan.problems import Problems, shown
-from penstock.plan.reads import DIRECTORY, FILE, Reads
+from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
 from penstock.plan.yaml_file import Document, Key, parse_mapping, read_file
 from penstock.record import Record, field
 
@@ -26,14 +27,24 @@ NAME = "dvc.yaml"
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
-def read(path: str, reads: Reads, problems: Problems, params: str | None = None) -> Imported:
+def read(
+    path: str,
+    reads: Reads,
+    problems: Problems,
+    names: Names,
+    *,
+    params: str | None = None,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Imported:
     """The stages of a `dvc.yaml`.
 
     Args:
         path: Of the file, relative to the root of `reads`.
         reads: Reads it and what it names.
         problems: Gets what DVC refuses too, and what no pipeline can have.
+        names: Gives the stages theirs.
         params: The pipeline's own file of parameters, if it has one.
+        given: Values to take for those of a file, by its path.
 
     Raises:
         PipelineError: The file is not there, or not YAML.
@@ -44,11 +55,10 @@ def read(path: str, reads: Reads, problems: Problems, params: str | None = None)
     document = dvc_file.read(data, path, problems)
     if problems:
         return Imported(file=path, stages=())
-    entries = Entries(document=document, reads=reads, problems=problems)
+    entries = Entries(document=document, reads=reads, problems=problems, given=given or {})
     found = entries.all()
-    return _Reading(document=document, entries=entries, reads=reads, problems=problems).imported(
-        found, params
-    )
+    reading = _Reading(document=document, entries=entries, reads=reads, problems=problems, names=names)
+    return reading.imported(found, params)
 
 
 class _Param(Record, kw_only=False):
@@ -66,6 +76,7 @@ class _Reading(Record, frozen=False):
     entries: Entries
     reads: Reads
     problems: Problems
+    names: Names
     notes: list[tuple[int, str]] = field(default_factory=list)
     data: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -74,7 +85,6 @@ class _Reading(Record, frozen=False):
         params = params or self._params_file(found)
         values = self._values(params)
         metrics, models = self._top()
-        names = Names()
         stages = []
         for entry in found:
             if entry.values.get("frozen"):
@@ -84,7 +94,9 @@ class _Reading(Record, frozen=False):
                 self._note(entry.place, what)
                 continue
             roles = {**dict.fromkeys(metrics, "metrics"), **dict.fromkeys(models, "model")}
-            stages.append(self._stage(entry, names.give(entry.name), params, values, roles))
+            stages.append(
+                self._stage(entry, self.names.give(entry.name, self.entries.folder), params, values, roles)
+            )
         notes = dict.fromkeys(f"{self.document.file}:{line}: {what}" for line, what in sorted(self.notes))
         return Imported(
             file=self.document.file,
@@ -209,12 +221,18 @@ class _Reading(Record, frozen=False):
 
     def _fetched(self, path: str) -> None:
         """Declare data that DVC keeps: a path, or a directory above it, that has a `.dvc` file."""
-        while path:
-            if self.reads.presence(f"{path}.dvc") == FILE:
-                name = re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-._")[:60] or "data"
-                self.data.setdefault(name, {"dvc": f"{path}.dvc"})
-                return
+        while path and self.reads.presence(f"{path}.dvc") != FILE:
             path = posixpath.dirname(path)
+        if not path:
+            return
+        if self.reads.presence(path) != ABSENT:
+            try:
+                read_dvc_file(f"{path}.dvc", self.reads)
+            except PipelineError as error:
+                self.notes.append((1, f"{path!r} is read as it stands, and not fetched: {error.what}"))
+                return
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-._")[:60] or "data"
+        self.data.setdefault(name, {"dvc": f"{path}.dvc"})
 
     def _outs(self, entry: Entry, folder: str) -> Iterator[Out]:
         for out in outputs(entry, folder):
@@ -232,7 +250,8 @@ class _Reading(Record, frozen=False):
     def _keys(self, entry: Entry, param: _Param, values: Mapping[str, Any]) -> Iterator[str]:
         """Parameters by name; where DVC counts into a list, all of the list."""
         for key in param.keys:
-            name, inner = [], values
+            name: list[str] = []
+            inner: Any = values
             for part in key.split("."):
                 if not isinstance(inner, dict) or part not in inner:
                     break
@@ -273,7 +292,7 @@ class _Reading(Record, frozen=False):
             if top.get(key):
                 self._note((key,), f"`{key}` is not carried over: reports of Penstock draw their own")
         folder = self.entries.folder
-        metrics = self.entries.top("metrics") or []
+        metrics = self.entries.top("metrics")
         artifacts = self.entries.top("artifacts") or {}
         models = []
         for name, artifact in artifacts.items() if isinstance(artifacts, dict) else ():
@@ -284,7 +303,8 @@ class _Reading(Record, frozen=False):
                 ("artifacts", name),
                 f"artifact {name!r} is not registered by that name: `publish` says what is, and where",
             )
-        paths = [posixpath.normpath(posixpath.join(folder, str(each))) for each in metrics if each]
+        listed = metrics if isinstance(metrics, list) else []
+        paths = [posixpath.normpath(posixpath.join(folder, str(each))) for each in listed]
         return paths, models
 
 

@@ -49,12 +49,14 @@ class Entries(Record, frozen=False):
 
     Attributes:
         document: A checked `dvc.yaml`; its file is relative to the root of `reads`.
+        given: Values to take for those of a file, by its path.
         imports: Files of `vars`, and which of their sections were taken: all if there are none.
     """
 
     document: Document
     reads: Reads
     problems: Problems
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     imports: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -143,7 +145,7 @@ class Entries(Record, frozen=False):
             how = "is a directory" if there == DIRECTORY else "does not exist"
             raise TemplateError(f"'{path}' {how}")
         try:
-            values = read_values(path, self.reads).mapping
+            values = self.given.get(path) or read_values(path, self.reads).mapping
         except PipelineError as error:
             raise TemplateError(str(error)) from None
         if missing := [key for key in keys if key not in values]:

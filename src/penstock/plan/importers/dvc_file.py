@@ -83,7 +83,7 @@ def _entry(complaints: Complaints, place: Key, definition: object) -> None:
         what = "a list, a mapping, or a template for one"
         complaints.kind((*place, "foreach"), definition["foreach"], (list, dict, str), what)
     inner = definition.get("do")
-    if "do" in definition and complaints.kind((*place, "do"), inner, dict, "a mapping"):
+    if "do" in definition and complaints.kind((*place, "do"), inner, dict, "a mapping") and inner is not None:
         _stage(complaints, (*place, "do"), inner)
 
 
@@ -99,8 +99,9 @@ def _stage(complaints: Complaints, place: Key, stage: Mapping[str, Any]) -> None
 
 
 def _cmd(complaints: Complaints, place: Key, value: object) -> None:
-    lines = value if isinstance(value, list) else [value]
-    if not lines or not all(isinstance(line, str) for line in lines):
+    given = value if isinstance(value, list) else [value]
+    lines = [line for line in given if isinstance(line, str)]
+    if not given or len(lines) < len(given):
         complaints.add(place, f"`cmd` is {shown(value)}, neither a command nor a list of some", REFUSES)
     elif not any(line.strip() for line in lines):
         complaints.add(place, "`cmd` is empty", REFUSES)

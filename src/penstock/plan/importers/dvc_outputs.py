@@ -78,11 +78,14 @@ def declared(
         roles: Of paths that have one for another reason.
     """
     known = {out.path: _role(out, roles) for out in outs}
+    places: dict[int | str, Key]
     once = [role for role in dict.fromkeys(known.values()) if role and [*known.values()].count(role) == 1]
     if not once:
-        return [out.path for out in outs], {at: out.place for at, out in enumerate(outs)}
+        places = {at: out.place for at, out in enumerate(outs)}
+        return [out.path for out in outs], places
     taken: set[str] = set()
-    found, places = {}, {}
+    found: dict[str, str] = {}
+    places = {}
     for out in outs:
         role = known[out.path]
         name = role if role in once and role else role_name(out.path, taken)

@@ -55,18 +55,29 @@ class Names:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def give(self, called: str, otherwise: str = "stage") -> str:
-        """The name nearest to what a stage is called elsewhere."""
-        name = re.sub(r"[^a-z0-9]+", "-", called.lower()).strip("-")
-        if not name or not name[0].isalpha():
-            name = f"{otherwise}-{name}".strip("-")
-        name = name[:_MAX_NAME].rstrip("-")
+    def give(self, called: str, folder: str = "") -> str:
+        """The name nearest to what a stage is called elsewhere.
+
+        Args:
+            called: Anything.
+            folder: Of its file; is put before a name that is taken.
+        """
+        name = _plain(called)
+        if name in self._taken and folder:
+            name = _plain(f"{folder}-{called}")
         free, number = name, 1
         while free in self._taken:
             number += 1
             free = f"{name[: _MAX_NAME - 5].rstrip('-')}-{number}"
         self._taken.add(free)
         return free
+
+
+def _plain(called: str) -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", called.lower()).strip("-")
+    if not name or not name[0].isalpha():
+        name = f"stage-{name}".strip("-")
+    return name[:_MAX_NAME].rstrip("-")
 
 
 def role_name(path: str, taken: set[str]) -> str:

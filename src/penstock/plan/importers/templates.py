@@ -62,7 +62,7 @@ class Context(Record, frozen=False):
     def having(self, values: Mapping[str, Any]) -> Context:
         """One in which these values stand, whatever stood in their places, and cannot be merged into."""
         return Context(
-            values=self.values | values,
+            values={**self.values, **values},
             sources=self.sources,
             reserved=tuple(dict.fromkeys((*self.reserved, *values))),
             options=self.options,
@@ -106,12 +106,14 @@ class Context(Record, frozen=False):
         for name in expression.replace("[", ".").replace("]", "").split("."):
             name = name.strip()  # noqa: PLW2901 - as DVC does
             try:
-                if not isinstance(value, dict | list):
-                    raise TypeError  # noqa: TRY301 - one message for all
-                value = value[int(name) if isinstance(value, list) else name]
-            except (LookupError, ValueError, TypeError):
+                value = value[int(name)] if isinstance(value, list) else _section(value)[name]
+            except (LookupError, ValueError):
                 raise TemplateError(f"Could not find '{expression}'") from None
         return value
+
+
+def _section(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def named(value: object) -> Iterator[str]:

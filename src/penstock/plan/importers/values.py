@@ -6,7 +6,7 @@ import ast
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from penstock.errors import PipelineError
@@ -52,7 +52,7 @@ def _python(text: str) -> dict[str, object]:
         raise found from None
 
 
-_READERS = {".json": json.loads, ".toml": tomllib.loads, ".py": _python}
+_READERS: dict[str, Callable[[str], object]] = {".json": json.loads, ".toml": tomllib.loads, ".py": _python}
 
 
 def _assigned(body: list[ast.stmt], *, of_self: bool = False) -> dict[str, object]:

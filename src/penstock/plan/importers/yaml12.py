@@ -38,13 +38,13 @@ def read(data: bytes, name: str) -> Document:
     return parse(data, name, Yaml12)
 
 
-def read_mapping(data: bytes, name: str) -> Document:
+def read_mapping(data: bytes, name: str, builder: type[Builder] | None = None) -> Document:
     """Like `read`, for a file that must hold a mapping; an empty file holds an empty one.
 
     Raises:
         PipelineError: As for `read`, or it holds something else.
     """
-    return parse_mapping(data, name, Yaml12)
+    return parse_mapping(data, name, builder or Yaml12)
 
 
 class Yaml12(Builder):
@@ -58,7 +58,6 @@ class Yaml12(Builder):
     def value(self, event: Event, events: Iterator[Event], path: Key) -> object:
         """A value; that of an alias is a copy, all of which stands where the alias does."""
         if isinstance(event, yaml.AliasEvent):
-            self.lines.setdefault(path, event.start_mark.line + 1)
             return self._copy(event, path)
         anchor = event.anchor
         if anchor is not None:
@@ -121,6 +120,7 @@ class Yaml12(Builder):
         return text
 
     def _copy(self, event: Event, path: Key) -> object:
+        self.lines.setdefault(path, event.start_mark.line + 1)
         if event.anchor not in self._anchors:
             how = "stands within what it names" if event.anchor in self._pending else "names nothing above it"
             self.refuse(event, f"the alias *{event.anchor!s:.40} {how}")
@@ -136,3 +136,18 @@ class Yaml12(Builder):
             inner = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
             waiting += [(one, depth + 1) for one in inner]
         return deepcopy(value)
+
+
+class Yaml11(Yaml12):
+    """Builds values as PyYAML does, which MLflow reads its files with."""
+
+    def resolve(self, event: Event) -> object:
+        """A plain scalar's value."""
+        loader = yaml.SafeLoader("")
+        tag = loader.resolve(yaml.ScalarNode, event.value, (True, False))  # type: ignore[no-untyped-call] # stubs
+        node = yaml.ScalarNode(tag, event.value)
+        try:
+            found = loader.construct_object(node)
+        except (ValueError, yaml.YAMLError):
+            return str(event.value)
+        return found if found is None or isinstance(found, bool | int | float | str) else str(found)
