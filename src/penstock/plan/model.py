@@ -146,7 +146,7 @@ class Stage(Record):
 
     @property
     def placed(self) -> bool:
-        """Whether the project gets its outputs: what was pledged is kept there by others, in their own way."""
+        """Whether the project gets its outputs: what is pledged is there already, in others' keeping."""
         return not self.pledges
 
     @property

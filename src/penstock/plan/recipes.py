@@ -35,13 +35,16 @@ _PYTEST_CONFIGS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "se
 
 
 class Recipe(Record):
-    """What a recipe contributes to its stage."""
+    """What a recipe contributes to its stage; the last three are those of `Stage`."""
 
     run: str
     inputs: tuple[str, ...]
     outputs: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     environment: Environment
+    outside: bool = False
+    passes: tuple[str, ...] = ()
+    pledges: tuple[tuple[str, str], ...] = ()
 
 
 def lint(stage: LintStage, environment: Environment, reads: Reads) -> Recipe:
@@ -87,7 +90,13 @@ def pytest(stage: PytestStage, name: str, environment: Environment, reads: Reads
 
 
 def validate_data(
-    stage: ValidateStage, name: str, data: DataSet, environment: Environment, reads: Reads
+    stage: ValidateStage,
+    name: str,
+    data: DataSet,
+    path: str,
+    *,
+    environment: Environment,
+    reads: Reads,
 ) -> Recipe:
     """A data set against its schema; data that break it are a finding for a gate, not a failure.
 
@@ -95,6 +104,7 @@ def validate_data(
         stage: With the tables that the data are compared with.
         name: Of the stage.
         data: What it checks.
+        path: Where that lies.
         environment: Its lock file counts only if the stage itself declares one: data are judged by the
             recipe's own tools.
         reads: Notes what was looked at.
@@ -103,13 +113,13 @@ def validate_data(
     if stage.environment is None or stage.environment.requirements is None:
         environment = Environment(python=environment.python, image=environment.image)
     request = {
-        "data": data.path,
+        "data": path,
         "schema": data.schema_,
         "result": result,
         "reference": stage.reference,
         "splits": stage.splits,
     }
-    tables = (data.path, data.schema_, stage.reference, *(stage.splits or {}).values())
+    tables = (path, data.schema_, stage.reference, *(stage.splits or {}).values())
     return Recipe(
         run=f"{carrying.command('validate')}\n",
         inputs=tuple(dict.fromkeys(each for each in tables if each is not None)),

@@ -144,7 +144,7 @@ class Ended:
     def complaint(self) -> str:
         """What dvc says is wrong, on one line; empty if it says nothing."""
         if self.stalled:
-            return f"nothing came for {PATIENCE_S:.0f} s"
+            return f"it did nothing for {PATIENCE_S:.0f} s"
         lines = [line.strip() for line in self.text.splitlines()]
         errors = [line.partition("ERROR:")[2] for line in lines if line.startswith("ERROR:")]
         words = errors[0].replace("unexpected error - ", "").strip() if errors else ""
@@ -189,13 +189,16 @@ class Scratch:
         ]
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def run(self, arguments: Sequence[str], what: str, total_bytes: int = 0) -> Ended:
-        """Run dvc until it ends, or until nothing has come for `PATIENCE_S`.
+    def run(
+        self, arguments: Sequence[str], what: str, *, total_bytes: int = 0, patience_s: float = PATIENCE_S
+    ) -> Ended:
+        """Run dvc until it ends, or until nothing has come for too long.
 
         Args:
             arguments: Of dvc.
             what: Is done, for people who wait.
-            total_bytes: That will be there when it is done, if that is known.
+            total_bytes: That will be in its cache when it is done, if that is known.
+            patience_s: How long nothing may come.
         """
         log = self.place / "log"
         with log.open("wb") as output:
@@ -208,27 +211,30 @@ class Scratch:
                 stderr=subprocess.STDOUT,
             )
             try:
-                stalled = self._watch(process, what, total_bytes)
+                stalled = self._watch(process, what, total_bytes, patience_s)
             finally:
                 process.kill()
                 process.wait()
         return Ended(process.returncode, log.read_text(encoding="utf-8", errors="replace"), stalled)
 
-    def _watch(self, process: subprocess.Popen[bytes], what: str, total_bytes: int) -> bool:
-        seen, changed, looked, pause_s = -1, time.monotonic(), 0.0, 0.0
+    def _watch(
+        self, process: subprocess.Popen[bytes], what: str, total_bytes: int, patience_s: float
+    ) -> bool:
+        seen, changed, looked, pause_s = (-1, -1), time.monotonic(), 0.0, 0.0
         while process.poll() is None:
             time.sleep(_POLL_S)
             now = time.monotonic()
             if now - looked < pause_s:
                 continue
-            size = _size(self.place)
+            # what dvc clones is in `tmp`
+            size = _size(self.cache), _size(self.place / "tmp")
             looked = time.monotonic()
             pause_s = max(1.0, 10 * (looked - now))  # there may be a million files
             if size != seen:
                 seen, changed = size, looked
                 of = f" of {total_bytes / 1e6:,.1f}" if total_bytes else ""
-                self.progress.say(f"{what}: {size / 1e6:,.1f}{of} MB")
-            elif looked - changed > PATIENCE_S:
+                self.progress.say(f"{what}: {size[0] / 1e6:,.1f}{of} MB")
+            elif looked - changed > patience_s:
                 return True
         return False
 
@@ -237,14 +243,23 @@ class Scratch:
         return {**os.environ, **quiet, "TMPDIR": str(self.place / "tmp")}
 
 
-def persevere(attempt: Callable[[], Ended], is_done: Callable[[], bool]) -> Ended:
-    """Try again what may succeed next time: three times, with pauses, and not after a whole stall."""
-    for pause_s in (1.0, 3.0, 0.0):
-        ended = attempt()
-        if is_done() or ended.stalled or not pause_s:
+def persevere(attempt: Callable[[float], Ended], lacking: Callable[[], int]) -> Ended:
+    """Try again what may succeed next time: twice, while half of `PATIENCE_S` has not gone for nothing.
+
+    Args:
+        attempt: Runs dvc, given its patience in seconds.
+        lacking: How much is still to be done.
+    """
+    since, left = time.monotonic(), lacking()
+    for pause_s in (1.0, 3.0):
+        ended = attempt(PATIENCE_S - (time.monotonic() - since))
+        before, left = left, lacking()
+        if left < before:
+            since = time.monotonic()
+        if not left or ended.stalled or time.monotonic() + pause_s - since > PATIENCE_S / 2:
             return ended
         time.sleep(pause_s)
-    raise AssertionError("the last attempt returns")
+    return attempt(PATIENCE_S - (time.monotonic() - since))
 
 
 def _lines(values: Mapping[str, str]) -> list[str]:

@@ -135,7 +135,7 @@ class _Fetching:
             file = self.scratch.place / self.request["file"]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(Path(self.request["file"]).read_bytes())
-            ended = dvc_repository.persevere(self._pull, lambda: not self.lacking())
+            ended = dvc_repository.persevere(self._pull, lambda: len(self.lacking()))
         lacking = self.lacking()
         if lacking:
             raise self._unavailable(*lacking[0], ended)
@@ -144,10 +144,12 @@ class _Fetching:
         imported = bool(self.request["imported"])
         return imported or any(self._name_of(each["path"]) for each in self.request["outputs"])
 
-    def _pull(self) -> Ended:
+    def _pull(self, patience_s: float) -> Ended:
         expected = sum(each["size_bytes"] for each in self.request["outputs"])
         file = self.request["file"]
-        ended = self.scratch.run(["fetch", file], f"fetching {file}", expected)
+        ended = self.scratch.run(
+            ["fetch", file], f"fetching {file}", total_bytes=expected, patience_s=patience_s
+        )
         for _ in range(2):
             for known, path in self.lacking():
                 self._check(known, path)
