@@ -22,6 +22,8 @@ COMMANDS = {
     "baseline": "take a run's predictions as what later models are compared with",
     "report": "write a run's page, and open it; put two runs beside each other",
     "verify": "compare two runs: the same, or where they part first and why",
+    "evidence": "say what a published model was made of and who signed it, and verify that",
+    "audit": "say who did what to published models, and verify that nothing of it was changed",
     "init": "write a pipeline file for this repository",
     "doctor": "say what is here and what is missing, for which executor, and how to get it",
     "cache": "look at, check or shrink the store of results",

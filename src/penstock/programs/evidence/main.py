@@ -34,6 +34,8 @@ def _work(request: Mapping[str, Any]) -> str:
             raise UnusableError(f"evidence can be created, verified and shown, not {other!r}")
     receipt = {"version": 1, "kind": "receipt", "publications": publications, "facts": facts}
     program.write_document(request["receipt"], receipt)
+    if not publications:
+        return ""  # the receipt says it all
     return f"evidence of run {facts['run_id']}: {facts['result']}, {_WORDS[facts['signed']]}"
 
 

@@ -105,6 +105,8 @@ def subjects_of(statement: Mapping[str, Any], where: str) -> list[Subject]:
         files = {} if kind == trees.DIRECTORY else {"": value}
         role = documents.field(notes, "role", str, where) if "role" in notes else None
         found.append(Subject(name, role, kind, f"sha256:{value}", files))
-    if subject_list(found) != listed or len({each.name for each in found}) != len(found):
+    names = {each.name for each in found}
+    leads_out = any(name.startswith("/") or ".." in name.split("/") for name in names)
+    if subject_list(found) != listed or len(names) != len(found) or leads_out:
         raise RefusedError(f"{where}: its subjects are not as Penstock writes them")
     return found

@@ -219,8 +219,9 @@ class _Evidence:
             if self._first(role) is None:
                 raise RefusedError(f"{self._directory}: the evidence speaks about no {role}")
         for subject in self._subjects:
-            if subject.role in places and subject is self._first(subject.role):
-                yield subject, places[subject.role]
+            role = subject.role or ""
+            if role in places and subject is self._first(role):
+                yield subject, places[role]
             elif root is not None and os.path.lexists(root / subject.name):
                 yield subject, root / subject.name
 
