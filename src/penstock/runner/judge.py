@@ -18,7 +18,7 @@ from penstock.results import GateResult, Holdout, Verdict
 from penstock.runner.assess import Walk
 from penstock.runner.reasons import History
 
-DOCUMENTS = ("measures", "validation", "model-tests", "benchmark", "reproducibility", "command")
+DOCUMENTS = ("measures", "validation", "model-tests", "benchmark", "reproducibility", "command", "security")
 """Roles of the outputs that programs of recipes write: reports show them."""
 
 MAX_WARNINGS = 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -74,7 +73,7 @@ class Baseline:
     def _unsealed(self, entry: Entry) -> None:
         self.problems.append(
             f"{self.path}:{entry.line}: accepts a secret, and the file has no `key`, so another secret in its"
-            f" place would be accepted too: add `key: {secrets.token_hex(16)}` at the top, run once more,"
+            " place would be accepted too: add `key: <openssl rand -hex 16>` at the top, run once more,"
             " and take the fingerprint of that run"
         )
 
