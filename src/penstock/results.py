@@ -139,6 +139,38 @@ class Accelerator(Record):
     gpus: int = 1
 
 
+class Undeclared(Record):
+    """Something that a stage read without declaring it as an input.
+
+    Attributes:
+        path: Relative to the root.
+        how: `read`, or `listed` for a directory whose names it read.
+        by: The command that did.
+        stage: Who writes it; absent for a part of the source.
+        files: How many in it were read, for a directory that stands for them.
+    """
+
+    path: str
+    how: str
+    by: str = ""
+    stage: str | None = None
+    files: int = 1
+
+
+class Observed(Record):
+    """What was seen of a stage that was shown the whole source and observed.
+
+    Attributes:
+        whole: Why it could not be observed, so that the whole source counts as its input.
+        undeclared: What it read and does not declare; all of it is in its key.
+        unread: Inputs that it declares and never looked at, if that was asked for (`--observe`).
+    """
+
+    whole: str | None = None
+    undeclared: tuple[Undeclared, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
 class StageResult(Record):
     """One stage of a run.
 
@@ -151,6 +183,7 @@ class StageResult(Record):
         made_at: When the outputs were made, ISO 8601 in UTC.
         wall_s: What the stage took in *this* run, seconds.
         started_s: When it began, seconds after the run did.
+        observed: What was seen of it, if it was observed.
     """
 
     name: str
@@ -168,6 +201,7 @@ class StageResult(Record):
     made_at: str | None = None
     wall_s: float = 0.0
     started_s: float = 0.0
+    observed: Observed | None = None
 
     @property
     def settled(self) -> bool:
@@ -211,9 +245,9 @@ class Judged(Record):
     sample_size: int | None = None
 
 
-CLOCKED_RECIPE = "benchmark-model"
-"""Its stages write times and amounts of memory, which no two runs of them share."""
-CLOCKED_GATES = ("freshness", "latency", "memory")
+CLOCKED_RECIPES = ("benchmark-model", "security")
+"""Their stages write times and amounts of memory, or what is known today, which no two runs of them share."""
+CLOCKED_GATES = ("freshness", "latency", "memory", "security")
 """Gates whose numbers differ from one run to the next though nothing has changed."""
 FIRST_VERSION = "first-version"
 """Why a gate that compares is skipped, where the policy allows a model without a predecessor."""
@@ -353,5 +387,5 @@ class RunReport(Record):
     @property
     def clocked(self) -> frozenset[str]:
         """Outputs that are not the same twice, since they hold what was measured by the clock."""
-        stages = (each for each in self.stages if each.uses == CLOCKED_RECIPE)
+        stages = (each for each in self.stages if each.uses in CLOCKED_RECIPES)
         return frozenset(part.path for stage in stages for part in stage.outputs)

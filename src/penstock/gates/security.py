@@ -7,7 +7,7 @@ history that is cut off, an entry of the baseline that is over. The gate counts 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from penstock.gates.base import Exhibits, evidence, result, strict
 from penstock.gates.bounds import cut
@@ -59,18 +59,17 @@ def judge(spec: GateSpec, exhibits: Exhibits) -> GateResult:
     document.text("date")
     findings = document.sections("findings")
     scans = _scans(spec, document, findings)
-    over = _baseline_problems(document)
-    problems = [*(f"{scan.name}: {text}" for scan in scans for text in scan.problems), *over]
+    undone = [*(f"{scan.name}: {text}" for scan in scans for text in scan.problems), *_over(document)]
     bad = [each for each in findings if _is_bad(each, scans)]
-    number = sum(scan.bad for scan in scans)
-    verdict = Verdict.FAIL if problems or number else Verdict.PASS
+    lines = [*(f"not whole: {each}" for each in undone), *map(_words, bad)]
+    verdict = Verdict.FAIL if lines or any(scan.bad for scan in scans) else Verdict.PASS
     return result(
         spec,
         verdict,
-        _sentence(scans, problems, bad),
+        _sentence(scans, lines),
         exhibits,
-        parts=tuple(_part(scan) for scan in scans),
-        details=(*(problems if len(problems) + len(bad) > 1 else ()), *map(_words, bad), *_warned(document)),
+        parts=tuple(Judged(label=scan.name, verdict=scan.verdict) for scan in scans),
+        details=(*lines[1:], *map(_short, document.texts("warnings"))),
     )
 
 
@@ -141,26 +140,27 @@ def _is_bad(finding: Section, scans: Sequence[_Scan]) -> bool:
     return finding.raw("accepted") is None and SEVERITIES.index(finding.text("severity")) >= least
 
 
-def _baseline_problems(document: Section) -> list[str]:
+def _over(document: Section) -> list[str]:
+    """Entries of the baseline that do not count, with their lines."""
     baseline = document.maybe("baseline", document.section)
     return [_short(each) for each in baseline.texts("problems")] if baseline else []
 
 
-def _sentence(scans: Sequence[_Scan], problems: Sequence[str], bad: Sequence[Section]) -> str:
+def _sentence(scans: Sequence[_Scan], lines: Sequence[str]) -> str:
+    """What decides.
+
+    Args:
+        lines: What was not whole, then the findings that are worse than may be.
+    """
     number = sum(scan.bad for scan in scans)
-    first = ([f"not whole: {problems[0]}"] if problems else []) + [_words(each) for each in bad[:1]]
     if number:
         what = f"{number:,} finding{'s are' if number > 1 else ' is'} worse than the gate lets through"
-        return f"{what}; {first[0]}" if first else what
-    if problems:
-        return first[0]
+        return f"{what}; {lines[0]}" if lines else what
+    if lines:
+        return lines[0]
     left, accepted = sum(scan.opened for scan in scans), sum(scan.accepted for scan in scans)
-    rest = f" ({left:,} findings that are not worse, {accepted:,} accepted)" if left or accepted else ""
+    rest = f" ({left:,} that are not worse, {accepted:,} accepted)" if left or accepted else ""
     return f"{len(scans)} check{'s' if len(scans) > 1 else ''} found nothing worse than may be left{rest}"
-
-
-def _part(scan: _Scan) -> Judged:
-    return Judged(label=scan.name, verdict=scan.verdict, value=float(scan.bad), maximum=0.0)
 
 
 def _words(finding: Section) -> str:
@@ -170,10 +170,6 @@ def _words(finding: Section) -> str:
     where = f"{_short(path)}{f':{line}' if line else ''}"
     severity, fingerprint = finding.text("severity"), finding.text("fingerprint")
     return f"{where}: {severity}: {_short(finding.text('message'))} [{cut(fingerprint)}]"
-
-
-def _warned(document: Section) -> Iterator[str]:
-    yield from (_short(each) for each in document.texts("warnings"))
 
 
 def _short(text: str) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.cache.compare import Manifests
 from penstock.ci import summary_path
 from penstock.errors import StoreError, UsageError
-from penstock.report import attached, document, junit, markdown, members, metrics
+from penstock.report import attached, document, junit, markdown, members, metrics, scans
 from penstock.results import RunReport
 
 if TYPE_CHECKING:
     from penstock.report.documents.measures import Headline
+    from penstock.report.documents.security import Security
 
 RUNS = Path(".penstock/runs")
 LATEST = "latest"
@@ -41,10 +42,11 @@ def files(
     return {
         "run.json": document.encode(report),
         **({members.NAME: listing} if listing else {}),
-        "summary.md": markdown.render(report, measured).encode("utf-8", "replace"),
+        "summary.md": markdown.render(report, measured, _scanned(documents)).encode("utf-8", "replace"),
         "junit.xml": junit.render(report).encode("utf-8"),
         "metrics.txt": metrics.render(report, measured).encode("utf-8"),
         **attached.kept(documents),
+        **scans.files(documents),
         **(_page(report, documents) if page else {}),
         "exit-code": f"{report.exit_code}\n".encode(),
     }
@@ -56,6 +58,14 @@ def _measured(documents: Mapping[str, bytes]) -> Mapping[str, Headline]:
     from penstock.report.documents.read import headlines
 
     return headlines(documents)
+
+
+def _scanned(documents: Mapping[str, bytes]) -> Sequence[Security]:
+    if not any(b'"security"' in each for each in documents.values()):
+        return ()
+    from penstock.report.documents.read import scanned
+
+    return scanned(documents)
 
 
 def _page(report: RunReport, documents: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -154,7 +164,7 @@ def append_job_summary(
         return
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(markdown.render(report, _measured(documents)))
+            file.write(markdown.render(report, _measured(documents), _scanned(documents)))
     except OSError:
         return  # the summary is a convenience; the run's verdict stands without it
 

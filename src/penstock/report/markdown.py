@@ -17,6 +17,7 @@ from penstock.results import GateResult, Publication, RunReport, StageResult, St
 
 if TYPE_CHECKING:
     from penstock.report.documents.measures import Contrast, Headline, Measure
+    from penstock.report.documents.security import Security
 
 MAX_CHARACTERS = 65_000
 """GitHub refuses a comment of 65,536."""
@@ -52,11 +53,14 @@ _HEADLINES = {
 }
 
 
-def render(report: RunReport, headlines: Mapping[str, Headline] | None = None) -> str:
+def render(
+    report: RunReport, headlines: Mapping[str, Headline] | None = None, scans: Sequence[Security] = ()
+) -> str:
     """The run in fewer characters than `MAX_CHARACTERS`; what is left out is said to be.
 
     Args:
         headlines: What was measured, by the path of the document.
+        scans: What scans of the project found.
     """
     blocks = [
         f"## {_HEADLINES[wording.headline(report)]}: {code(report.pipeline)}",
@@ -68,6 +72,7 @@ def render(report: RunReport, headlines: Mapping[str, Headline] | None = None) -
             "### Gates\n\n" + _table(("gate", "verdict", "number, interval and bound", "evidence"), rows)
         )
     blocks += _measured(headlines or {})
+    blocks += [_scan(each) for each in scans]
     blocks += [block for block in (_stages(report), _published(report), _holdouts(report)) if block]
     if report.warnings:
         rows = [(code(text),) for text in report.warnings]
@@ -131,6 +136,14 @@ def _change(each: Contrast) -> str:
     ends = f" {wording.interval(each.interval)}" if each.interval else ""
     said = code(each.problem) if each.problem else wording.says(each)
     return f"{code(wording.signed(each.change) + ends)} {said}".rstrip()
+
+
+def _scan(scan: Security) -> str:
+    """What was found, the worst first."""
+    rows = [(code(each), "", "") for each in scan.problems]
+    rows += [(code(each.place), code(each.severity), code(each.message)) for each in scan.open]
+    text = f"{code(scan.summary)}\n\n" + _table(("where", "severity", "what"), rows, _SMALL_CHARACTERS)
+    return f"### Security\n\n{text}" if rows else f"### Security\n\n{code(scan.summary)}"
 
 
 def _stages(report: RunReport) -> str:

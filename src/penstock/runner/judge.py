@@ -14,6 +14,7 @@ from penstock.inert import one_line
 from penstock.observer import Observer
 from penstock.plan.model import Plan
 from penstock.record import Record, field
+from penstock.report import scans
 from penstock.results import GateResult, Holdout, Verdict
 from penstock.runner.assess import Walk
 from penstock.runner.reasons import History
@@ -105,7 +106,7 @@ class Judgement(Record, Generic[T], frozen=False):
             for output in stage.outputs:
                 if (
                     stage.uses
-                    and output.role in DOCUMENTS
+                    and output.role in (*DOCUMENTS, *scans.ROLES)
                     and outcome is not None
                     and outcome.tree is not None
                 ):

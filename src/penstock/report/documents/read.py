@@ -10,6 +10,7 @@ from penstock import digest
 from penstock.record import Record, replace
 from penstock.report.documents.measures import Headline, Measures
 from penstock.report.documents.model import Benchmark, Command, ModelTests, Reproducibility
+from penstock.report.documents.security import Security
 from penstock.report.documents.validation import Validation
 from penstock.report.shapes import MismatchError, build
 from penstock.results import RunReport
@@ -23,6 +24,7 @@ KINDS: Mapping[str, tuple[type[Record], int]] = {
     "benchmark": (Benchmark, 1),
     "reproducibility": (Reproducibility, 1),
     "command": (Command, 1),
+    "security": (Security, 1),
 }
 """Kind of document → its record and the newest version that is known."""
 
@@ -103,6 +105,19 @@ def of_kind(found: tuple[Paper, ...], kind: type[R]) -> Iterator[tuple[Paper, R]
     for paper in found:
         if isinstance(paper.content, kind):
             yield paper, paper.content
+
+
+def scanned(documents: Mapping[str, bytes]) -> tuple[Security, ...]:
+    """The documents of scans that can be read, in the order of their paths."""
+    found = []
+    for _, content in sorted(documents.items()):
+        try:
+            document = _content(_parsed(content)) if b'"security"' in content else None
+        except (MismatchError, RecursionError):
+            continue  # the page of the report says why
+        if isinstance(document, Security):
+            found.append(document)
+    return tuple(found)
 
 
 def headlines(documents: Mapping[str, bytes]) -> dict[str, Headline]:

@@ -17,9 +17,11 @@ from penstock.record import Record
 from penstock.report.documents.measures import Measures
 from penstock.report.documents.model import Benchmark, Command, ModelTests, Reproducibility
 from penstock.report.documents.read import Paper, of_kind, papers
+from penstock.report.documents.security import Security
 from penstock.report.documents.validation import Validation
-from penstock.report.html import course, data, front, gates, model, quality
+from penstock.report.html import course, data, front, gates, model, quality, security
 from penstock.report.html.blocks import Note, Page, Section
+from penstock.report.scans import is_attachment
 from penstock.results import RunReport
 
 NAME = "report.html"
@@ -32,6 +34,7 @@ _VIEWS: tuple[tuple[type[Record], View], ...] = (
     (Reproducibility, model.reproducibility),
     (Command, model.command),
     (Validation, data.section),
+    (Security, security.section),
 )
 """Kinds of documents in the order of the page, and what makes a section of each."""
 _HERE = Path(__file__).parent
@@ -43,7 +46,7 @@ def render(report: RunReport, documents: Mapping[str, bytes]) -> bytes:
     Args:
         documents: What programs wrote, by the path of the output that each is; nothing of it is trusted.
     """
-    found = papers(report, documents)
+    found = papers(report, {path: each for path, each in documents.items() if not is_attachment(path)})
     sections: list[Section | None] = [gates.section(report), front.warnings(report)]
     for kind, section in _VIEWS:
         shown = enumerate(of_kind(found, kind), 1)
