@@ -23,6 +23,7 @@ from penstock.plan.schema_stages import (
     PytestStage,
     RepeatStage,
     RunStage,
+    SecurityStage,
     ValidateStage,
 )
 from penstock.plan.yaml_file import Document
@@ -111,20 +112,21 @@ class Drafting(Record, frozen=False):
             secrets=self._secrets(name, stage),
             environment=recipe.environment,
             accelerator=self._accelerator(stage),
-            cache=stage.cache,
+            # what a scan finds depends on the day, which is no input
+            cache=stage.cache and not isinstance(stage, SecurityStage),
             timeout_s=stage.timeout,
             retries=stage.retries,
             exclusive=stage.exclusive or isinstance(stage, BenchmarkModelStage),
-            uses=None if isinstance(stage, RunStage) else stage.uses,
-            line=self._line(name),
             outside=recipe.outside,
             passes=recipe.passes,
             pledges=recipe.pledges,
             observe=own is not None and own.observe,
             overwrite=own is not None and own.overwrite,
+            uses=None if isinstance(stage, RunStage) else stage.uses,
+            line=self._line(name),
+            file=file_of(self._line(name)),
         )
         node = Node(name, self._line(name), inputs, outputs)
-            file=file_of(self._line(name)),
         return Draft(made, node, stage.data if isinstance(stage, ValidateStage) else None)
 
     def _line(self, name: str, *rest: str | int) -> int:

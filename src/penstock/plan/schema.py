@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, Tag
 
-from penstock.plan import schema_gates, schema_parts, schema_publish, schema_stages, schema_tests
+from penstock.plan import (
+    schema_gates,
+    schema_parts,
+    schema_publish,
+    schema_security,
+    schema_stages,
+    schema_tests,
+)
 from penstock.plan.fields import (
     Command,
     Duration,
@@ -126,7 +133,15 @@ def attribute_docstrings() -> dict[str, dict[str, str]]:
     Pydantic can collect them itself, but does it at import, where every run with a new plan pays for it.
     """
     found: dict[str, dict[str, str]] = {}
-    modules = (schema_parts, schema_tests, schema_stages, schema_gates, schema_publish, sys.modules[__name__])
+    modules = (
+        schema_parts,
+        schema_tests,
+        schema_security,
+        schema_stages,
+        schema_gates,
+        schema_publish,
+        sys.modules[__name__],
+    )
     for node in (node for module in modules for node in ast.parse(inspect.getsource(module)).body):
         if not isinstance(node, ast.ClassDef):
             continue

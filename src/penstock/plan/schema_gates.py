@@ -15,6 +15,7 @@ from penstock.plan.schema_parts import (
     Record,
     Share,
 )
+from penstock.plan.schema_security import MaxSeverity
 
 
 class _Gate(Record):
@@ -297,6 +298,14 @@ class ReproducibleGate(_Gate):
         return self
 
 
+class SecurityGate(_ModelGate):
+    """The scans were whole, and found nothing worse than this."""
+
+    gate: Literal["security"]
+    max_severity: MaxSeverity = "medium"
+    """The worst that may be left, of every check or of each: `none`, `info`, `low`, `medium`, `high`."""
+
+
 class CommandGate(_Gate):
     """A command of one's own: 0 passes, 4 is inconclusive, anything else fails."""
 
@@ -331,6 +340,7 @@ GateFile = Annotated[
     | RobustnessGate
     | ExplainabilityGate
     | ReproducibleGate
+    | SecurityGate
     | CommandGate,
     Field(discriminator="gate"),
 ]
@@ -350,6 +360,7 @@ GATES = (
     "robustness",
     "explainability",
     "reproducible",
+    "security",
     "command",
 )
 
