@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from penstock.cache.keys import Document, stage_key
+from penstock.cache.observations import Observation, with_newest
 from penstock.results import Attempt, GateResult, Publication, RunReport, StageResult
 
 
@@ -58,6 +59,7 @@ class MemoryHistory:
     documents: dict[str, Mapping[str, object]] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
     judged: dict[str, set[str]] = field(default_factory=dict)
+    observed: dict[str, tuple[Observation, ...]] = field(default_factory=dict)
 
     def decided(self, evaluation_set: str, predictions: str) -> int | None:
         self.judged.setdefault(evaluation_set, set()).add(predictions)
@@ -74,6 +76,12 @@ class MemoryHistory:
 
     def put_key_document(self, document: Document) -> None:
         self.documents[stage_key(document)] = document
+
+    def observations(self, key: str) -> tuple[Observation, ...]:
+        return self.observed.get(key, ())
+
+    def put_observation(self, key: str, newest: Observation) -> None:
+        self.observed[key] = with_newest(self.observations(key), newest)
 
     def manifest(self, digest: str) -> bytes | None:
         return None

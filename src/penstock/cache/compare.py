@@ -21,6 +21,7 @@ _WHAT = {
     "files": "recipe file",
     "accelerator": "accelerator",
     "version": "key version",
+    "observed": "undeclared input",
 }
 
 

@@ -14,10 +14,10 @@ from penstock.digest import PREFIX
 from penstock.errors import CorruptError, StoreError
 
 FORMAT = "penstock store 1\n"
-BLOBS, TREES, RESULTS, KEYS = "blobs/sha256", "trees", "results", "keys"
+BLOBS, TREES, RESULTS, KEYS, OBSERVED = "blobs/sha256", "trees", "results", "keys", "observed"
 USAGE, GATE = "usage", "gc"
-KINDS = (BLOBS, TREES, RESULTS, KEYS)
-SUFFIX = {BLOBS: "", TREES: "", RESULTS: ".json", KEYS: ".json"}
+KINDS = (BLOBS, TREES, RESULTS, KEYS, OBSERVED)
+SUFFIX = {BLOBS: "", TREES: "", RESULTS: ".json", KEYS: ".json", OBSERVED: ".json"}
 
 
 class Entries:
@@ -126,8 +126,8 @@ class Entries:
         self.prepare()
         path = self.place(kind, name)
         with Reported(path, "written"), self.usage():
-            if kind == KEYS:
-                # only `explain` reads them, so not even their directories have to survive a power cut
+            if kind in (KEYS, OBSERVED):
+                # losing them costs an explanation or a run, so even their directories need not be synced
                 os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - a path that is str
             write_whole(self._home, path, data, durable=durable)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock.cache import holdouts
 from penstock.cache.keys import Document
+from penstock.cache.observations import Observation, with_newest
 from penstock.cache.stat_index import StatIndex
 from penstock.cache.store import Store
 from penstock.errors import InputError, StoreError
@@ -37,6 +38,18 @@ class LocalHistory:
         """Keep what a key is the digest of."""
         try:
             self._store.put_key_document(document)
+        except StoreError:
+            return
+
+    def observations(self, key: str) -> tuple[Observation, ...]:
+        """What stages with this base key looked at, newest first."""
+        return self._store.observations(key)
+
+    def put_observation(self, key: str, newest: Observation) -> None:
+        """Remember what a stage with this base key looked at."""
+        known = self._store.observations(key)
+        try:
+            self._store.put_observations(key, with_newest(known, newest))
         except StoreError:
             return
 

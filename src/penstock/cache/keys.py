@@ -68,6 +68,11 @@ def key_document(stage: Stage, parts: Sequence[Part], identity: Mapping[str, str
     return document
 
 
+def observed_document(base: Document, facts: Mapping[str, str]) -> Document:
+    """The key document of a stage that was observed: what it declared, and what stood where it looked."""
+    return {**base, "observed": dict(facts)} if facts else base
+
+
 def stage_key(document: Document) -> str:
     """The key of a key document."""
     return digest.of_json(document)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.cache import locks, records
-from penstock.cache.entries import BLOBS, GATE, KEYS, RESULTS, SUFFIX, TREES, USAGE
+from penstock.cache.entries import BLOBS, GATE, KEYS, OBSERVED, RESULTS, SUFFIX, TREES, USAGE
 from penstock.cache.faults import Reported
 from penstock.cache.hashing import hash_rest
 from penstock.cache.records import ResultRecord
@@ -23,8 +23,16 @@ from penstock.results import PartKind
 PATIENCE_S = 60.0
 GRACE_S = 86_400.0
 """How long explanations are kept that belong to no result (yet)."""
+_KEPT_S = 90 * 86_400.0
+"""How long it is known, after a stage last ran, what it looked at."""
 
-_LABELS = {BLOBS: "files", TREES: "directories", RESULTS: "results", KEYS: "key documents"}
+_LABELS = {
+    BLOBS: "files",
+    TREES: "directories",
+    RESULTS: "results",
+    KEYS: "key documents",
+    OBSERVED: "observations",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +164,11 @@ def verify(store: Store) -> Verification:
             size += found or 0
             if found is None:
                 damaged.append(f"{_LABELS[kind]}: {name}")
+    for name in names(store, OBSERVED):
+        checked += 1
+        size += _size(store, OBSERVED, name)
+        if not store.observations(name) and not os.path.exists(store.place(OBSERVED, name)):  # noqa: PTH110
+            damaged.append(f"{_LABELS[OBSERVED]}: {name}")
     for result in _results(store, damaged):
         checked += 1
         if not result.whole:
@@ -261,6 +274,7 @@ def _collect(
     _remove(store, collection, BLOBS, blobs, 0.0)
     _remove(store, collection, KEYS, keys, GRACE_S)
     _remove(store, collection, TREES, trees | _explained(store), GRACE_S)
+    _remove(store, collection, OBSERVED, set(), max(GRACE_S, older_than_s or _KEPT_S))
     if not collection.dry_run:
         _tidy(store)
 

@@ -90,6 +90,10 @@ class StatIndex:
             self._clock = None
             return self._scan(path, frozenset(map(os.fsencode, excluding)), output=output)
 
+    def ignores(self, name: bytes, path: bytes) -> bool:
+        """Whether something is never an input; `path` is its whole path below the root."""
+        return self._ignore(name, path)
+
     def _scan(self, path: str, without: frozenset[bytes], *, output: bool) -> Scan | None:
         if MAGIC.search(path) and not output:
             return self._pattern(path, without)

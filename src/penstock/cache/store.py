@@ -14,15 +14,16 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from penstock import digest
-from penstock.cache import locks, records
+from penstock.cache import locks, observations, records
 from penstock.cache.deposit import Deposit, copy_hashing, discard
-from penstock.cache.entries import BLOBS, KEYS, RESULTS, TREES, Entries, read_all
+from penstock.cache.entries import BLOBS, KEYS, OBSERVED, RESULTS, TREES, Entries, read_all
 from penstock.cache.faults import Reported, not_written
+from penstock.cache.observations import Observation
 from penstock.cache.records import ResultRecord
 from penstock.digest import PREFIX
 from penstock.errors import StoreError
@@ -105,6 +106,22 @@ class Store(Entries):
         if not os.path.exists(self.place(KEYS, key)):  # noqa: PTH110 - a path that is str
             self.write(KEYS, key, data, durable=False)
         return key
+
+    def put_observations(self, key: str, found: Sequence[Observation]) -> None:
+        """Keep what stages with this base key looked at, newest first."""
+        self.write(OBSERVED, key, observations.encode(found), durable=False)
+
+    def observations(self, key: str) -> tuple[Observation, ...]:
+        """What stages with this base key looked at, newest first; nothing if it is unknown or damaged."""
+        path = self.place(OBSERVED, key)
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - a path that is str
+                return observations.decode(file.read())
+        except ValueError:
+            self.set_aside(OBSERVED, key)
+        except OSError:
+            pass
+        return ()
 
     def commit(self, record: ResultRecord) -> None:
         """Make a result known, once all that it names is in the store; it is on disk on return.

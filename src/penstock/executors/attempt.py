@@ -9,8 +9,10 @@ import anyio
 from anyio import to_thread
 
 from penstock.cache.members import refusing
+from penstock.cache.observations import Observation
 from penstock.cache.records import ResultRecord
 from penstock.cache.trees import ingest
+from penstock.cache.whole_source import WholeSource
 from penstock.errors import ExecutorError, InputError
 from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
@@ -42,6 +44,10 @@ class _Attempt:
         self.request = request
         self.redactor = Redactor(self.request.secrets)
         self.log = Log(self.redactor, self.request.emit)
+        observing = request.observing
+        self.whole = WholeSource(executor.index, observing.outputs) if observing is not None else None
+        self.observation: Observation | None = None
+        self.key: str | None = request.key
 
     @property
     def stage(self) -> Stage:
@@ -70,7 +76,7 @@ class _Attempt:
 
     def _workspace(self, ready: Ready) -> Workspace:
         bindings = [self.executor.bind(located) for located in self.request.tree]
-        return ready.workspace(self.executor.root / ".penstock" / "work", bindings)
+        return ready.workspace(self.executor.root / ".penstock" / "work", bindings, self.whole)
 
     def _variables(self) -> dict[str, str]:
         secrets = {name: os.fsdecode(value) for name, value in self.request.secrets.items()}
@@ -84,9 +90,12 @@ class _Attempt:
     def _conclude(self, workspace: Workspace, ended: Ended, log: str) -> Outcome[LocalTree]:
         problem = self._failure(ended, log) or self._meddled(workspace)
         parts: tuple[Part, ...] = ()
+        if workspace.observed is not None:
+            self.observation = workspace.observed.result(self.redactor.mask_text)
         if problem is None:
             try:
                 parts = self._outputs(workspace)
+                self.key = self._key()
             except InputError as error:
                 problem = str(error)
         attempt = Attempt(
@@ -104,25 +113,46 @@ class _Attempt:
         attempts = (*self.request.earlier, attempt)
         made_at = timestamp()
         if attempt.problem is not None:
-            return Outcome(attempts=attempts, made_at=made_at, problem=attempt.problem, timed_out=timed_out)
-        self.executor.store.commit(
-            ResultRecord(
-                key=self.request.key,
-                parts=parts,
+            return Outcome(
                 attempts=attempts,
                 made_at=made_at,
-                run_id=self.request.run_id,
+                problem=attempt.problem,
+                timed_out=timed_out,
+                observation=self.observation,
             )
-        )
+        if self.key is not None:
+            record = ResultRecord(
+                key=self.key, parts=parts, attempts=attempts, made_at=made_at, run_id=self.request.run_id
+            )
+            self.executor.store.commit(record)
         tree = tuple(Located(part, made=True) for part in parts)
-        return Outcome(attempts=attempts, made_at=made_at, tree=tree, parts=parts)
+        return Outcome(
+            attempts=attempts,
+            made_at=made_at,
+            tree=tree,
+            parts=parts,
+            observation=self.observation,
+            key=self.key,
+        )
+
+    def _key(self) -> str | None:
+        """What the result is kept under: of a stage that was observed, that depends on what it looked at.
+
+        Raises:
+            InputError: What it looked at has changed meanwhile.
+        """
+        observing, observation = self.request.observing, self.observation
+        if observing is None or observation is None or self.whole is None:
+            return self.request.key
+        return observing.key_of(observation, self.whole.facts(observation.looks))
 
     def _failure(self, ended: Ended, log: str) -> str | None:
         missing: tuple[str, ...] = ()
         written: tuple[str, ...] = ()
         if ended.exit_code and not ended.timed_out:
             declared = [part.path for part in self.request.parts]
-            missing = undeclared_inputs(log, self.executor.root, declared, dict(self.stage.variables))
+            if self.request.observing is None:  # or it has seen them all
+                missing = undeclared_inputs(log, self.executor.root, declared, dict(self.stage.variables))
             written = inputs_written(log, declared)
         return problems.failure(
             self.stage, ended.exit_code, timed_out=ended.timed_out, undeclared=missing, written=written

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from penstock.cache.observations import Look, Observation
 from penstock.plan.model import Stage
 from penstock.record import Record, field
 from penstock.results import Attempt, Part
@@ -32,6 +33,8 @@ class Outcome(Record, Generic[T]):
         made_at: ISO 8601, UTC.
         problem: Why there is no tree; absent if there is one.
         reused: Whether an earlier run made it, and the executor found that out only when it was asked to run.
+        observation: What it looked at, if the request asked for that.
+        key: What the result is kept under, if what it looked at has changed the key.
     """
 
     attempts: tuple[Attempt, ...]
@@ -41,6 +44,21 @@ class Outcome(Record, Generic[T]):
     problem: str | None = None
     timed_out: bool = False
     reused: bool = False
+    observation: Observation | None = None
+    key: str | None = None
+
+
+class Observing(Record):
+    """What is asked of an executor besides to run a stage: to show it the whole source, and to observe it.
+
+    Attributes:
+        outputs: What stages write, and so no part of the source.
+        key_of: The key for what was looked at, and what stood there; none if the result is not to be kept,
+            as the stage would have seen more had that been known before.
+    """
+
+    outputs: tuple[str, ...]
+    key_of: Callable[[Observation, Mapping[str, str]], str | None]
 
 
 class Request(Record, Generic[T]):
@@ -53,6 +71,7 @@ class Request(Record, Generic[T]):
         secrets: Values of the secrets that the stage declared, by name.
         variables: Of the process's environment beside those of the stage; in no key (`Stage.passes`).
         earlier: Attempts of this run that failed before this one.
+        observing: For a stage that is observed.
         reuse: Whether an earlier run's result may stand for this one, if the executor keeps results itself.
         emit: Where output goes while the stage runs.
         slot: To be held while the command runs, and not before or after: it bounds how many run at a time.
@@ -66,6 +85,7 @@ class Request(Record, Generic[T]):
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     earlier: tuple[Attempt, ...] = ()
+    observing: Observing | None = None
     reuse: bool = False
     emit: Emit = lambda _text: None
     slot: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
@@ -93,6 +113,16 @@ class Executor(Protocol[T]):
 
         Raises:
             InputError: A path is missing, unreadable, of no kind that can be an input, or leads out.
+        """
+        ...
+
+    async def facts(self, looks: Sequence[Look], outputs: Sequence[str]) -> Mapping[str, str] | None:
+        """What stands in the source at paths that a stage looked at; see `cache.whole_source`.
+
+        None from an executor that observes nothing: there, the whole source is an input of such a stage.
+
+        Raises:
+            InputError: A file changes while it is read.
         """
         ...
 

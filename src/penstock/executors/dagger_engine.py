@@ -18,6 +18,7 @@ import dagger
 from dagger import dag
 
 from penstock import digest
+from penstock.cache.observations import Look
 from penstock.cache.trees import subtree
 from penstock.errors import InputError
 from penstock.executors import problems
@@ -140,6 +141,9 @@ class DaggerExecutor(Record, frozen=False):
                 if not name.endswith("/"):
                     place.touch()
         return self._names
+
+    async def facts(self, looks: Sequence[Look], outputs: Sequence[str]) -> None:
+        """Nothing: the engine has to know all that an exec sees before it runs (`dagger_source`)."""
 
     async def select(self, tree: DaggerTree, path: str) -> DaggerTree:
         for held in tree:

@@ -15,6 +15,7 @@ from typing import Any
 from anyio import to_thread
 
 from penstock import digest
+from penstock.cache.whole_source import WholeSource
 from penstock.errors import ExecutorError
 from penstock.executors import docker_environments
 from penstock.executors.container import ENVIRONMENT, WORK, image_of
@@ -24,6 +25,7 @@ from penstock.executors.environments import Environments
 from penstock.executors.host import COMMAND, Native, Ready
 from penstock.executors.layout import Binding
 from penstock.executors.local import LocalExecutor
+from penstock.executors.observed import IN_CONTAINER
 from penstock.executors.opening import Opening
 from penstock.executors.process import Ended
 from penstock.executors.sandbox import CAPABILITIES, HOME, TEMPORARY, Mount
@@ -149,8 +151,10 @@ class _Container(Record, kw_only=False):
     gpus: Mapping[str, Any] | None
     derived: bool
 
-    def workspace(self, work: Path, bindings: Sequence[Binding]) -> Workspace:
-        return Workspace.make(work, self.stage, bindings, sandbox=None, contained=True)
+    def workspace(
+        self, work: Path, bindings: Sequence[Binding], whole: WholeSource | None = None
+    ) -> Workspace:
+        return Workspace.make(work, self.stage, bindings, sandbox=None, contained=True, whole=whole)
 
     async def run(
         self, workspace: Workspace, secrets: Mapping[str, str], on_output: Callable[[bytes], None]
@@ -168,11 +172,14 @@ class _Container(Record, kw_only=False):
             usage.unlink(missing_ok=True)
 
     def _spec(self, workspace: Workspace, secrets: Mapping[str, str], usage: Path) -> Spec:
+        command, observed = [*COMMAND, self.stage.run], workspace.observed
+        if observed is not None:
+            command = observed.in_container(command)
         uid, gid = (0, 0) if self.daemon.rootless else (os.geteuid(), os.getegid())
         return Spec(
             name="penstock-" + re.sub(r"[^A-Za-z0-9_.-]", "-", self.stage.name),
             image=self.image.id,
-            command=[*COMMAND, self.stage.run],
+            command=command,
             user=f"{uid}:{gid}",
             groups=[] if self.daemon.rootless else sorted(str(each) for each in {*os.getgroups()} - {gid}),
             labels={PROJECT: self.project},
@@ -183,6 +190,7 @@ class _Container(Record, kw_only=False):
                 bind(workspace.layout.top, WORK, read_only=False),
                 *(_mount(each) for each in workspace.layout.mounts if each.kind != "remount-ro"),
                 *(bind(os.path.realpath(path), path) for path in certificates()),
+                *([bind(observed.folder, IN_CONTAINER, read_only=False)] if observed is not None else []),
             ],
             directory=WORK,
             capabilities=CAPABILITIES if uid == 0 else (),

@@ -14,6 +14,7 @@ from penstock.plan.model import Environment, Stage
 from penstock.record import Record, field
 
 if TYPE_CHECKING:
+    from penstock.cache.whole_source import WholeSource
     from penstock.executors.environments import Prepared
     from penstock.executors.layout import Binding
     from penstock.executors.process import Ended
@@ -25,7 +26,9 @@ COMMAND = ("/bin/sh", "-euc")
 class Ready(Protocol):
     """A stage's environment, ready for attempts at it."""
 
-    def workspace(self, work: Path, bindings: Sequence[Binding]) -> Workspace:
+    def workspace(
+        self, work: Path, bindings: Sequence[Binding], whole: WholeSource | None = None
+    ) -> Workspace:
         """A directory for one attempt, see `Workspace.make`."""
         ...
 
@@ -93,12 +96,14 @@ class _Process(Record, kw_only=False):
     prepared: Prepared
     sandbox: str | None
 
-    def workspace(self, work: Path, bindings: Sequence[Binding]) -> Workspace:
+    def workspace(
+        self, work: Path, bindings: Sequence[Binding], whole: WholeSource | None = None
+    ) -> Workspace:
         from penstock.executors.sandbox import detect
         from penstock.executors.workspace import Workspace
 
         sandbox = None if self.stage.outside else detect(self.sandbox).sandbox
-        return Workspace.make(work, self.stage, bindings, sandbox=sandbox)
+        return Workspace.make(work, self.stage, bindings, sandbox=sandbox, whole=whole)
 
     async def run(
         self, workspace: Workspace, secrets: Mapping[str, str], on_output: Callable[[bytes], None]

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from penstock.cache.whole_source import WholeSource
+from penstock.digest import DIRECTORY
 from penstock.executors.sandbox import WORK, Mount
 from penstock.record import Record, field
 
@@ -73,6 +75,8 @@ class Layout(Record, frozen=False):
     sandboxed: bool
     mounts: list[Mount] = field(default_factory=list)
     placed: dict[str, _Seen | None] = field(default_factory=dict)
+    around: set[str] = field(default_factory=set)
+    """Paths that are no inputs, but were there when the stage began (`surround`)."""
     _directories: list[str] = field(default_factory=list)
     _open: set[str] = field(default_factory=set)
     """Directories that hold something reserved: new files are expected in them."""
@@ -96,6 +100,34 @@ class Layout(Record, frozen=False):
         for path in self._directories:
             if path not in self._open:
                 self.placed[path] = _seen(os.lstat(self.top / path))
+
+    def surround(self, whole: WholeSource) -> None:
+        """Put the rest of the source beside the inputs: copies that may be changed, in directories that may.
+
+        Only a large file, or a directory of very many, is bound.
+
+        Raises:
+            OSError: As `add`.
+        """
+        for folder, entries in whole.walk():
+            if self._is_bound(folder):
+                continue
+            files = [name for name, entry in entries.items() if entry.kind != DIRECTORY]
+            plain = len(files) == len(entries) > _MOST_TAKEN_APART and self.sandboxed
+            os.makedirs(self.top / folder, exist_ok=True)
+            if plain and folder not in self._open and not os.listdir(self.top / folder):  # noqa: PTH208 - names
+                self._bind(whole.place(folder), folder)
+                continue
+            for name in files:
+                path, about = f"{folder}/{name}" if folder else name, entries[name].about
+                if about is not None and path not in self.reserved and not os.path.lexists(self.top / path):
+                    self._file(whole.place(path), path, about, bind=False)
+                    if self.placed[path] is not None:
+                        del self.placed[path]
+                    self.around.add(path)
+
+    def _is_bound(self, path: str) -> bool:
+        return any(each in self.placed and self.placed[each] is None for each in (path, *_above(path)))
 
     def changed(self) -> list[str]:
         """Inputs that are not as they were put there, sorted."""
@@ -146,8 +178,7 @@ class Layout(Record, frozen=False):
                     self._file(entry.path, inner, entry.stat(follow_symlinks=False), bind=False)
 
     def _member(self, origin: str, path: str) -> None:
-        bound = any(each in self.placed and self.placed[each] is None for each in (path, *_above(path)))
-        if bound or path in self.reserved or path in self.placed:
+        if self._is_bound(path) or path in self.reserved or path in self.placed:
             return
         os.makedirs(os.path.dirname(self.top / path), exist_ok=True)
         self._file(origin, path, os.lstat(origin), bind=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from penstock import digest
 from penstock.cache import locks
+from penstock.cache.observations import Look
 from penstock.cache.stat_index import Scan, StatIndex
 from penstock.cache.store import Store
 from penstock.errors import ConflictError, InputError, StoreError
@@ -62,8 +63,8 @@ def open_executor(opening: Opening) -> LocalExecutor:
         store=opening.store,
         index=opening.index,
         overwrite=opening.overwrite,
-        observer=opening.observer,
         replaced=opening.replaced,
+        observer=opening.observer,
     )
 
 
@@ -80,8 +81,8 @@ class LocalExecutor(Record, frozen=False):
     Args:
         root: Of the project: sources are read there, and that is where `export` may find what it put.
         overwrite: Whether `export` replaces files that no run wrote.
-        observer: Hears of waits and of large files that are read.
         replaced: Outputs for which it does in any case.
+        observer: Hears of waits and of large files that are read.
         sandbox: `auto`, `bubblewrap` or `none`; None asks `PENSTOCK_SANDBOX`.
         runs_on: What runs the processes; this machine if absent.
     """
@@ -90,8 +91,8 @@ class LocalExecutor(Record, frozen=False):
     store: Store
     index: StatIndex
     overwrite: bool = False
-    observer: Observer | None = None
     replaced: frozenset[str] = frozenset()
+    observer: Observer | None = None
     sandbox: str | None = None
     runs_on: Host | None = None
     name: str = "local"
@@ -128,6 +129,11 @@ class LocalExecutor(Record, frozen=False):
         if scan.manifest is not None:
             with suppress(StoreError):
                 self.store.put_manifest(scan.manifest, durable=False)
+
+    async def facts(self, looks: Sequence[Look], outputs: Sequence[str]) -> Mapping[str, str]:
+        from penstock.cache.whole_source import WholeSource
+
+        return WholeSource(self.index, outputs).facts(looks)
 
     async def select(self, tree: LocalTree, path: str) -> LocalTree:
         from penstock.cache.trees import subtree

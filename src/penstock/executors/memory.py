@@ -9,15 +9,18 @@ import fnmatch
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 import anyio
 
 from penstock import digest
+from penstock.cache.observations import Look
+from penstock.cache.whole_source import Entry, WholeSource
 from penstock.errors import ConflictError, InputError
 from penstock.executors.base import Outcome, Request
+from penstock.executors.observed import Observed
 from penstock.plan.model import Stage
 from penstock.results import Attempt, Part, PartKind, Usage, timestamp
 
@@ -60,6 +63,9 @@ class MemoryExecutor:
                 tree[path] = found
         return tree
 
+    async def facts(self, looks: Sequence[Look], outputs: Sequence[str]) -> Mapping[str, str]:
+        return _Source(self.files, outputs).facts(looks)
+
     async def select(self, tree: Tree, path: str) -> Tree:
         for declared, files in tree.items():
             if declared == path:
@@ -99,16 +105,25 @@ class MemoryExecutor:
     async def run(self, request: Request[Tree]) -> Outcome[Tree]:
         self.ran.append(request.stage.name)
         with tempfile.TemporaryDirectory(prefix="penstock-memory-") as folder:
-            workspace = Path(folder)
+            workspace = Path(folder, "work")
+            os.mkdir(workspace)  # noqa: PTH102 - nothing else goes on meanwhile
+            whole = _Source(self.files, request.observing.outputs) if request.observing else None
+            if whole is not None:
+                _write({path: {"": self.files[path]} for path in whole.paths()}, workspace)
             _write(request.tree, workspace)
             for path, text in request.stage.files:
                 _write_file(workspace / path, text.encode(), executable=False)
             for output in request.stage.outputs:
                 (workspace / output.path).parent.mkdir(parents=True, exist_ok=True)
+            observed = _observed(request, workspace) if whole is not None else None
             async with request.slot():
-                exit_code, log, wall_s = await _shell(request, workspace)
+                exit_code, log, wall_s = await _shell(request, workspace, observed)
             timed_out = exit_code is None
             problem, tree = _collect(request, workspace, exit_code)
+            observation = observed.result(str) if observed is not None else None
+        key: str | None = request.key
+        if request.observing and whole is not None and observation is not None:
+            key = request.observing.key_of(observation, whole.facts(observation.looks))
         attempt = Attempt(
             number=len(request.earlier) + 1,
             exit_code=124 if exit_code is None else exit_code,
@@ -123,9 +138,11 @@ class MemoryExecutor:
             parts=await self.parts(tree) if tree is not None else (),
             problem=problem,
             timed_out=timed_out,
+            observation=observation,
+            key=key,
         )
-        if tree is not None:
-            self.store[request.key] = outcome
+        if tree is not None and key is not None:
+            self.store[key] = outcome
         return outcome
 
     async def reserve(self, paths: Sequence[str], destination: Path) -> None:
@@ -182,15 +199,72 @@ def _write_file(path: Path, content: bytes, *, executable: bool) -> None:
     path.chmod(0o755 if executable else 0o644)
 
 
-async def _shell(request: Request[Tree], workspace: Path) -> tuple[int | None, str, float]:
+class _Source(WholeSource):
+    """The whole source of an executor in memory."""
+
+    def __init__(self, files: Files, outputs: Sequence[str]) -> None:
+        self.files = files
+        self.outputs = frozenset(outputs)
+        self._directories = {}
+        self._visible = {}
+
+    def paths(self) -> list[str]:
+        """Every file that is shown."""
+        return [
+            f"{folder}/{name}" if folder else name
+            for folder, entries in self.walk()
+            for name, entry in entries.items()
+            if entry.kind != digest.DIRECTORY
+        ]
+
+    def content(self, path: str, entry: Entry) -> str:
+        del entry
+        return digest.of_bytes(self.files[path][0])
+
+    def _scanned(self, folder: str) -> Iterator[tuple[str, Entry]]:
+        top = f"{folder}/" if folder else ""
+        for path, (content, executable) in self.files.items():
+            name, below, _ = path.removeprefix(top).partition("/")
+            if path.startswith(top) and not self._withheld(name, top + name):
+                kind = digest.EXECUTABLE if executable else digest.FILE
+                yield name, Entry(digest.DIRECTORY) if below else Entry(kind, len(content))
+
+    def _withheld(self, name: str, path: str) -> bool:
+        del name
+        return path in self.outputs
+
+
+def _observed(request: Request[Tree], workspace: Path) -> Observed:
     stage = request.stage
+    own = {path for path, _ in stage.files} | {output.path for output in stage.outputs}
+    inputs = {name if _is_pattern(path) else path for path, files in request.tree.items() for name in files}
+    return Observed(
+        folder=workspace.with_name("observed"),
+        top=os.path.realpath(workspace),
+        declared=frozenset(own | inputs),
+    )
+
+
+def _is_pattern(path: str) -> bool:
+    return any(sign in path for sign in "*?[")
+
+
+async def _shell(
+    request: Request[Tree], workspace: Path, observed: Observed | None
+) -> tuple[int | None, str, float]:
+    stage = request.stage
+    argv = ["/bin/sh", "-euc", stage.run]
     env = {"PATH": os.defpath, **dict(stage.variables), **request.variables}
     env |= {name: value.decode() for name, value in request.secrets.items()}
     began = time.monotonic()
     exit_code, log = None, ""
     with anyio.move_on_after(stage.timeout_s):
         done = await anyio.run_process(
-            ["/bin/sh", "-euc", stage.run], cwd=workspace, env=env, check=False, stderr=-2
+            observed.here(argv) if observed is not None else argv,
+            cwd=workspace,
+            env=env,
+            check=False,
+            stderr=-2,
         )
         exit_code, log = done.returncode, done.stdout.decode("utf-8", "replace")
         request.emit(log)

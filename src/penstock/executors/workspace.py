@@ -11,12 +11,14 @@ from types import TracebackType
 from typing import Self
 
 from penstock.cache.members import place_of
+from penstock.cache.whole_source import WholeSource
 from penstock.errors import ExecutorError, InputError
 from penstock.executors import sandbox as sandboxes
 from penstock.executors import stage_init
 from penstock.executors.bench import Bench, remove_tree
 from penstock.executors.environments import Prepared
 from penstock.executors.layout import Binding, Layout
+from penstock.executors.observed import Observed, obstacle_in
 from penstock.executors.process import Leash
 from penstock.executors.sandbox import Sandbox, View
 from penstock.executors.surroundings import ROOT, STATE, certificates, surroundings
@@ -55,6 +57,7 @@ class Workspace(Record, frozen=False, kw_only=False):
         temporary: The stage's directory for temporary files.
         project: The root of the project, which the stage must not see.
         layout: Of the directory that the stage is started in.
+        observed: Where it is written down what the stage looks at, if it is observed.
     """
 
     bench: Bench
@@ -63,6 +66,7 @@ class Workspace(Record, frozen=False, kw_only=False):
     stage: Stage
     layout: Layout
     sandbox: Sandbox | None
+    observed: Observed | None = None
 
     @classmethod
     def make(
@@ -73,6 +77,7 @@ class Workspace(Record, frozen=False, kw_only=False):
         *,
         sandbox: Sandbox | None,
         contained: bool = False,
+        whole: WholeSource | None = None,
     ) -> Workspace:
         """Put a stage's inputs, parameters and files into a new directory below `work`.
 
@@ -80,6 +85,7 @@ class Workspace(Record, frozen=False, kw_only=False):
             work: The project's `.penstock/work`.
             sandbox: Binds are made by it; without one, inputs are copied.
             contained: Whether a container makes binds instead.
+            whole: For a stage that is observed: what it sees besides its inputs.
 
         Raises:
             InputError: An input has gone.
@@ -96,7 +102,9 @@ class Workspace(Record, frozen=False, kw_only=False):
         layout = Layout(top=bench.new(stage.name), reserved=reserved, sandboxed=binds)
         workspace = cls(bench, temporary, work.parent.parent, stage, layout, sandbox)
         try:
-            workspace._fill(bindings)
+            workspace._fill(bindings, whole)
+            if whole is not None:
+                workspace.observed = workspace._observed(bindings, contained=contained)
         except OSError as error:
             workspace.remove()
             raise _refused(error, bindings, layout.top) from error
@@ -105,9 +113,23 @@ class Workspace(Record, frozen=False, kw_only=False):
             raise
         return workspace
 
-    def _fill(self, bindings: Sequence[Binding]) -> None:
+    def _observed(self, bindings: Sequence[Binding], *, contained: bool) -> Observed:
+        inputs = (
+            path for each in bindings for path in ([each.path] if each.members is None else each.members)
+        )
+        shown = contained or self.sandbox is not None
+        return Observed(
+            folder=self.bench.new("observed"),
+            top=sandboxes.WORK if shown else os.path.realpath(self.layout.top),
+            declared=self.layout.reserved | frozenset(inputs),
+            obstacle=obstacle_in(self.sandbox.program) if self.sandbox is not None else None,
+        )
+
+    def _fill(self, bindings: Sequence[Binding], whole: WholeSource | None) -> None:
         self.layout.top.mkdir()
         self.layout.add(bindings)
+        if whole is not None:
+            self.layout.surround(whole)
         for output in self.stage.outputs:
             (self.layout.top / output.path).parent.mkdir(parents=True, exist_ok=True)
         for path, text in self.stage.files:
@@ -129,6 +151,8 @@ class Workspace(Record, frozen=False, kw_only=False):
         if self.sandbox is not None:
             return self._sandboxed(self.sandbox, argv, prepared, secrets)
         temporary = str(self.temporary)
+        if self.observed is not None:
+            argv = self.observed.here(argv)
         return Command(
             argv=[
                 *(getattr(sys, "_base_executable", None) or sys.executable, "-I", "-S", stage_init.__file__),
@@ -165,8 +189,9 @@ class Workspace(Record, frozen=False, kw_only=False):
         with open(descriptor, "wb", closefd=False) as file:
             file.write(sandbox.arguments(view))
         os.lseek(descriptor, 0, os.SEEK_SET)
+        command = sandbox.argv(descriptor, argv)
         return Command(
-            argv=sandbox.argv(descriptor, argv),
+            argv=self.observed.here(command, execs=2) if self.observed is not None else command,
             cwd="/",
             env={},
             leash=Leash(greets=True),
@@ -209,7 +234,11 @@ class Workspace(Record, frozen=False, kw_only=False):
                     if entry.is_dir(follow_symlinks=False):
                         bound = self.layout.placed.get(path, ()) is None
                         waiting += [] if bound else [path]
-                    elif path not in given and path not in self.layout.placed:
+                    elif (
+                        path not in given
+                        and path not in self.layout.placed
+                        and path not in self.layout.around
+                    ):
                         found.append(path)
         return sorted(found)[:_MOST_WRITTEN]
 
@@ -222,6 +251,8 @@ class Workspace(Record, frozen=False, kw_only=False):
     def remove(self) -> None:
         """Remove everything but what was kept, soon; what cannot be removed is left to a later run."""
         self.bench.discard(self.layout.top)
+        if self.observed is not None:
+            self.bench.discard(self.observed.folder)
         self.bench.give_back(self.temporary)
 
     @staticmethod

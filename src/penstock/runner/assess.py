@@ -6,13 +6,14 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from penstock.cache.keys import Document, key_document, stage_key
+from penstock.cache.keys import Document, key_document, observed_document, stage_key
 from penstock.errors import InputError, UsageError
 from penstock.executors.base import Executor, Outcome
 from penstock.plan.graph import nearest_output
 from penstock.plan.model import Plan, Produced, Stage
-from penstock.record import Record, field
-from penstock.results import Part, PartKind, Reason, StageResult, StageState
+from penstock.record import Record, field, replace
+from penstock.results import Observed, Part, PartKind, Reason, StageResult, StageState
+from penstock.runner.observed import extended, not_source, told
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
 
@@ -41,8 +42,11 @@ class Standing(Record, Generic[T]):
     """Where a stage stands: what it would see, its key, and its result if there is one.
 
     Attributes:
+        stage: As it would run: one that is observed with what it is known to read of others' outputs.
         identity: Of its environment, as it entered the key.
         hit: None if the stage must run.
+        base: The key of what it declares, if it is observed.
+        observed: What is known of it from an earlier run, if it is observed.
     """
 
     stage: Stage
@@ -53,6 +57,8 @@ class Standing(Record, Generic[T]):
     key: str
     reason: Reason
     hit: Outcome[T] | None = None
+    base: str | None = None
+    observed: Observed | None = None
 
 
 def stage_result(
@@ -70,6 +76,7 @@ def stage_result(
         environment=standing.identity if standing else {},
         accelerator=stage.accelerator,
         inputs=standing.parts if standing else (),
+        observed=standing.observed if standing else None,
     )
 
 
@@ -78,6 +85,7 @@ class Walk(Record, Generic[T], frozen=False):
 
     Attributes:
         force: Stages that run although a result is there.
+        audit: Whether it is to be said which inputs an observed stage never looks at.
         outcomes: Of every stage whose outputs are known, by name.
     """
 
@@ -85,6 +93,7 @@ class Walk(Record, Generic[T], frozen=False):
     executor: Executor[T]
     history: History
     force: frozenset[str] = frozenset()
+    audit: bool = False
     outcomes: dict[str, Outcome[T]] = field(default_factory=dict)
     inspected: dict[str, tuple[Standing[T], float]] = field(default_factory=dict)
     """Where stages stood, and when that was found out."""
@@ -96,6 +105,48 @@ class Walk(Record, Generic[T], frozen=False):
             InputError: An input is missing or cannot be one; names the stage.
             ExecutorError: The stage's environment cannot be had.
         """
+        standing = await self._stand(stage)
+        if stage.observe and await self.executor.facts((), ()) is not None:
+            standing = await self._observed(stage, standing)
+        self.inspected[stage.name] = standing, time.monotonic()
+        return standing
+
+    async def _observed(self, stage: Stage, base: Standing[T]) -> Standing[T]:
+        """Where a stage stands that is observed: what it looked at before, as it is now, is in its key."""
+        outputs = not_source(self.plan)
+        newest: Standing[T] | None = None
+        for observation in self.history.observations(base.key):
+            as_run = extended(self.plan, stage, observation)
+            await self._known(as_run)
+            if self.lacking(as_run):
+                standing = replace(base, stage=as_run, hit=None, base=base.key)
+            else:
+                facts = await self.executor.facts(observation.looks, outputs) or {}
+                standing = replace(await self._stand(as_run, facts), base=base.key)
+                parts = base.parts if self.audit else None
+                standing = replace(standing, observed=told(as_run, stage, observation, facts, parts))
+            if standing.hit is not None:
+                return standing
+            newest = newest or standing
+        if newest is None:  # a result of one that was not observed says nothing about what it reads
+            code = Reason(
+                code="first-run", sentence=f"{self.history.nothing} of which it is known what it read"
+            )
+            reason = base.reason if base.hit is None else code
+            newest = replace(base, hit=None, reason=reason, base=base.key)
+        return newest
+
+    async def _known(self, stage: Stage) -> None:
+        """Find the results of stages that nobody asked for, but that were seen to be read."""
+        for item in stage.produced:
+            if item.stage not in self.outcomes and item.stage not in self.inspected:
+                other = self.plan.stage(item.stage)
+                if not self.lacking(other):
+                    hit = (await self.inspect(other)).hit
+                    if hit is not None:
+                        self.outcomes[other.name] = hit
+
+    async def _stand(self, stage: Stage, facts: Mapping[str, str] | None = None) -> Standing[T]:
         trees = [await self.sources(stage)]
         pledged: list[Part] = []
         for item in stage.produced:
@@ -110,7 +161,7 @@ class Walk(Record, Generic[T], frozen=False):
         tree = await self.executor.merge(trees)
         parts = _with(pledged, await self.executor.parts(tree))
         identity = await self.executor.identity(stage)
-        document = key_document(stage, parts, identity)
+        document = observed_document(key_document(stage, parts, identity), facts or {})
         key = stage_key(document)
         hit = None
         if stage.cache and stage.name not in self.force:
@@ -121,7 +172,7 @@ class Walk(Record, Generic[T], frozen=False):
             reason = Reason(code="forced", sentence="--force")
         else:
             reason = why(stage, key, document, self.history)
-        standing = Standing(
+        return Standing(
             stage=stage,
             tree=tree,
             parts=parts,
@@ -131,8 +182,6 @@ class Walk(Record, Generic[T], frozen=False):
             reason=reason,
             hit=hit,
         )
-        self.inspected[stage.name] = standing, time.monotonic()
-        return standing
 
     def lacking(self, stage: Stage) -> list[str]:
         """The stages without which its key cannot be known."""
@@ -158,7 +207,7 @@ class Walk(Record, Generic[T], frozen=False):
         """
         standing, at = self.inspected.get(stage.name, (None, 0.0))
         recent = time.monotonic() - at < FRESH_S
-        return standing if standing is not None and recent and not stage.produced else None
+        return standing if standing is not None and recent and not standing.stage.produced else None
 
     async def sources(self, stage: Stage) -> T:
         """What a stage reads of the source.
@@ -221,6 +270,10 @@ async def assess(walk: Walk[T], selection: Selection) -> Assessment[T]:
             waiting[stage.name] = blockers[0]
         else:
             standing = await walk.inspect(stage)
+            blockers = walk.lacking(standing.stage)
+            if blockers:  # as it was seen to read what another one makes
+                waiting[stage.name] = blockers[0]
+                continue
             standings[stage.name] = standing
             if standing.hit is not None:
                 walk.outcomes[stage.name] = standing.hit

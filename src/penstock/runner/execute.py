@@ -21,8 +21,11 @@ from penstock.runner.assess import Standing, Walk, stage_result
 from penstock.runner.reasons import why_not
 from penstock.runner.secrets import load_passed
 from penstock.runner.signals import AWAITED
+from penstock.runner.watched import Watched
 
 T = TypeVar("T")
+_MOST_ROUNDS = 20
+"""How often a stage that is observed may be seen to read the outputs of still another one."""
 
 
 class Execution(Record, Generic[T], frozen=False):
@@ -112,12 +115,33 @@ class Execution(Record, Generic[T], frozen=False):
                 reason = Reason(code="upstream-failed", sentence=f"it needs stage {name!r}")
                 self._end(stage_result(stage, StageState.SKIPPED, reason))
                 return
-        async with begun:
-            try:
-                self._end(await self._fulfil(stage))
-            except PenstockError as error:
-                # not raised here: a task group would wrap it, and one message is enough
-                self._stop(error)
+        try:
+            result = None
+            while result is None and await self._has_all(stage):
+                async with begun:
+                    result = await self._fulfil(stage)
+            if result is not None:
+                self._end(result)
+        except PenstockError as error:
+            # not raised here: a task group would wrap it, and one message is enough
+            self._stop(error)
+
+    async def _has_all(self, stage: Stage) -> bool:
+        """Wait for what a stage was seen to read besides what it needs; False if that cannot be had."""
+        for _ in range(_MOST_ROUNDS if stage.observe else 0):
+            missing = self.walk.lacking((await self.walk.inspect(stage)).stage)
+            for name in missing:
+                if name in self._finished:
+                    await self._finished[name].wait()
+                if name not in self.walk.outcomes:
+                    reason = Reason(
+                        code="upstream-failed", sentence=f"it reads what stage {name!r} writes, undeclared"
+                    )
+                    self._end(stage_result(stage, StageState.SKIPPED, reason))
+                    return False
+            if not missing:
+                break
+        return True
 
     def _end(self, result: StageResult) -> None:
         self.results[result.name] = result
@@ -128,15 +152,18 @@ class Execution(Record, Generic[T], frozen=False):
             if self._group is not None:
                 self._group.cancel_scope.cancel()
 
-    async def _fulfil(self, stage: Stage) -> StageResult:
+    async def _fulfil(self, stage: Stage) -> StageResult | None:
+        """Its result; none if it has to begin anew, as it was seen to read what other stages write."""
         self._began[stage.name] = time.monotonic()
         standing = self.walk.fresh(stage) or await self.walk.inspect(stage)
         self.walk.history.put_key_document(standing.document)
         try:
-            async with self.walk.executor.flight(standing.key):
+            async with self.walk.executor.flight(standing.base or standing.key):
                 # another process may have made the result while this one waited
                 hit = standing.hit
-                if hit is None and stage.cache and stage.name not in self.walk.force:
+                if hit is None and standing.base is not None:
+                    hit = (await self.walk.inspect(stage)).hit
+                elif hit is None and stage.cache and stage.name not in self.walk.force:
                     hit = await self.walk.executor.recall(standing.key)
                 if hit is not None and await self.place(stage, hit):
                     reason = standing.reason
@@ -148,7 +175,10 @@ class Execution(Record, Generic[T], frozen=False):
                     if standing.hit is not None:
                         lost = Reason(code="evicted", sentence="its stored result is damaged")
                         standing = replace(standing, hit=None, reason=lost)
-                    result, outcome = await self._attempts(standing)
+                    done = await self._attempts(standing)
+                    if done is None:
+                        return None
+                    result, outcome = done
         except anyio.get_cancelled_exc_class():
             result = stage_result(stage, StageState.INTERRUPTED, self._stopped_midway(), standing)
             self._end(self._timed(result))
@@ -209,8 +239,9 @@ class Execution(Record, Generic[T], frozen=False):
     def _succeeded(self, stage: Stage, outcome: Outcome[T]) -> None:
         self.walk.outcomes[stage.name] = outcome
 
-    async def _attempts(self, standing: Standing[T]) -> tuple[StageResult, Outcome[T]]:
+    async def _attempts(self, standing: Standing[T]) -> tuple[StageResult, Outcome[T]] | None:
         stage = standing.stage
+        watched = Watched(self.walk, standing) if standing.base is not None else None
         passed, hidden = load_passed(stage, self.environ)
         secrets = {**hidden, **{name: self.secrets[name] for name in stage.secrets}}
         request = Request(
@@ -221,6 +252,7 @@ class Execution(Record, Generic[T], frozen=False):
             run_id=self.run_id,
             secrets=secrets,
             variables=passed,
+            observing=watched.observing if watched is not None else None,
             reuse=stage.cache and stage.name not in self.walk.force,
             emit=lambda text: self.observer.stage_output(stage.name, text),
             slot=lambda: self._slot(standing),
@@ -228,6 +260,10 @@ class Execution(Record, Generic[T], frozen=False):
         left = stage.retries
         while True:
             outcome = await self.walk.executor.run(request)
+            if watched is not None:
+                if await watched.missed(outcome):
+                    return None
+                standing = watched.concluded(outcome)
             if outcome.tree is not None:
                 if stage.placed:
                     await self.walk.executor.export(outcome.tree, self.root)

@@ -211,7 +211,7 @@ class Run(Record, Generic[T], frozen=False):
             hit = standing.hit if standing else None
             if standing is None or hit is None or hit.tree is None:
                 continue
-            if self.walk.lacking(stage):
+            if self.walk.lacking(standing.stage):
                 outcomes.pop(stage.name)  # what it reads is made anew, so its key may differ
                 continue
             began = time.monotonic()

@@ -1,0 +1,113 @@
+"""Stages that are observed: what they looked at makes their key, their order and a part of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from penstock.cache.observations import READ, Observation
+from penstock.plan.graph import downstream
+from penstock.plan.model import Plan, Produced, Stage
+from penstock.plan.paths import inside, is_pattern, matches
+from penstock.record import replace
+from penstock.results import Observed, Part, Undeclared
+
+_ABSENT = "absent"
+_EVERYTHING = "**"
+_DIRECTORY = "directory of "
+_MOST_SIBLINGS = 5
+"""Files of one directory that are named one by one."""
+
+
+def not_source(plan: Plan) -> tuple[str, ...]:
+    """What runs put into the project: no part of the source, so that no stage reads what a run left there."""
+    archive = (plan.archive.path,) if plan.archive else ()
+    return (*(output.path for stage in plan.stages for output in stage.outputs), *archive)
+
+
+def extended(plan: Plan, stage: Stage, observation: Observation) -> Stage:
+    """The stage with the outputs of others that it looked at without declaring them as inputs.
+
+    Those of stages that need this one stay away: it cannot wait for them.
+    """
+    if not observation.looks:
+        return stage
+    after = downstream(plan, [stage.name]) | {stage.name}
+    known = {item.path for item in stage.produced}
+    found = [
+        Produced(path=output.path, stage=other.name, output=output.path)
+        for other in plan.stages
+        if other.name not in after
+        for output in other.outputs
+        if output.path not in known and any(inside(look.path, output.path) for look in observation.looks)
+    ]
+    if not found:
+        return stage
+    return replace(stage, produced=tuple(sorted((*stage.produced, *found), key=lambda each: each.path)))
+
+
+def learned(stage: Stage, declared: Stage) -> tuple[Produced, ...]:
+    """What `extended` has added."""
+    return tuple(item for item in stage.produced if item not in declared.produced)
+
+
+def told(
+    stage: Stage,
+    declared: Stage,
+    observation: Observation,
+    facts: Mapping[str, str],
+    parts: Sequence[Part] | None,
+) -> Observed:
+    """What a report says of an observation.
+
+    Args:
+        stage: As it was run (`extended`).
+        declared: As the plan has it.
+        facts: What stood at the paths that it looked at.
+        parts: Its inputs, if it is to be said which of them it never looked at.
+    """
+    made = [_made(item, observation) for item in learned(stage, declared)]
+    read = [
+        Undeclared(path=path, how="listed" if fact.startswith(_DIRECTORY) else "read", by=by)
+        for path, fact, by in _read(observation, facts)
+    ]
+    unread: tuple[str, ...] = ()
+    if parts is not None and observation.why is None:
+        unread = tuple(part.path for part in parts if not _touched(part.path, observation.touched))
+    return Observed(whole=observation.why, undeclared=(*made, *_gathered(read)), unread=unread)
+
+
+def _made(item: Produced, observation: Observation) -> Undeclared:
+    by = next((look.by for look in observation.looks if inside(look.path, item.output)), "")
+    return Undeclared(path=item.output, how="read", by=by, stage=item.stage)
+
+
+def _read(observation: Observation, facts: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    for look in observation.looks:
+        fact = facts.get(look.path or ".", _ABSENT)
+        if look.how == READ and fact != _ABSENT:
+            yield look.path or ".", fact, look.by
+
+
+def _touched(path: str, touched: Sequence[str]) -> bool:
+    if is_pattern(path):
+        return any(matches(path, each) for each in touched)
+    return any(inside(each, path) or inside(path, each) for each in touched)
+
+
+def _gathered(found: Sequence[Undeclared]) -> list[Undeclared]:
+    """The same, many files of one directory as that directory."""
+    folders: dict[str, list[Undeclared]] = {}
+    for each in found:
+        if each.how == "read":
+            folders.setdefault(each.path.rpartition("/")[0], []).append(each)
+    many = {folder: each for folder, each in folders.items() if folder and len(each) > _MOST_SIBLINGS}
+    result = [each for each in found if each.how != "read" or each.path.rpartition("/")[0] not in many]
+    result += [
+        Undeclared(path=folder, how="read", by=files[0].by, files=len(files))
+        for folder, files in many.items()
+    ]
+    listed = {each.path for each in result if each.how == "listed"} & set(many)
+    return sorted(
+        (each for each in result if each.how != "listed" or each.path not in listed),
+        key=lambda each: (each.how, each.path),
+    )
