@@ -167,19 +167,6 @@ def read_package(package: Path) -> dict[str, str]:
         ) from None
 
 
-def parts(environment: str | Path, package: str | Path) -> list[dict[str, str]]:
-    """The layers that `assemble` adds to the base.
-
-    Args:
-        environment: The directory `ENVIRONMENT` of a container, or an archive of it.
-        package: The package's directory.
-    """
-    return [
-        {"source": str(environment), "strip": "env", "at": ENVIRONMENT, "comment": REQUIREMENTS},
-        {"source": str(package), "at": MODEL, "comment": "the model"},
-    ]
-
-
 def labels_of(
     *, name: str, version: str | None, revision: str | None, run: str | None, source: str | None = None
 ) -> dict[str, str]:
@@ -231,6 +218,15 @@ def judge(found: Mapping[str, Any], example: str) -> dict[str, Any]:
         "uid": found["uid"],
         "writable": found["writable"],
     }
+
+
+def told(facts: Mapping[str, Any]) -> str:
+    """What a build has to say, as a line."""
+    smoke, base = facts["smoke"], facts["base"]["name"]
+    return (
+        f"{facts['config'][:19]} on {base}: served {smoke['rows']} example rows as judged,"
+        f" {smoke['ready_s']:.1f} s after its start, as user {smoke['uid']}\n"
+    )
 
 
 def _said(answer: Any) -> str:

@@ -1,4 +1,4 @@
-"""Serving images by this machine's Docker daemon: the parts are made there, put together here, and tried there.
+"""Serving images by this machine's Docker daemon: made there, put together here, and tried there.
 
 The daemon's own builder is not asked: it would write the time of day into the image.
 """
@@ -7,34 +7,38 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 from anyio import to_thread
 
+from penstock import digest
 from penstock.errors import ExecutorError
-from penstock.executors import assemble, docker_environments, serving
+from penstock.executors import assemble, building, docker_environments, serving
+from penstock.executors.bench import remove_tree
 from penstock.executors.container import ENVIRONMENT
 from penstock.executors.docker_daemon import PROJECT, Daemon, Image, connect
 from penstock.executors.environments import Environments
-from penstock.executors.serving import REPOSITORY, Description
+from penstock.executors.image_layers import AssembleError
+from penstock.executors.serving import MODEL, REPOSITORY, Description
 from penstock.record import Record
 
 _STOPPED = 409  # of the engine: the container does not run
 _LOG_LINES = 400
+_FORMAT = 1
+_KEPT = 3
 
 
-class Built(Record):
+class Built(Record, kw_only=False):
     """An image that passed its smoke test.
 
     Attributes:
         archive: `docker load` takes it, and it is an OCI layout.
-        facts: `name`, `config` (digest of its configuration: the image's id), `manifest`, `size_bytes`, `layers`,
-            `base`, `smoke`.
+        facts: `name`, `config` (digest of its configuration: the image's id), `manifest`, `size_bytes`,
+            `layers`, `base`, `smoke`.
     """
 
     archive: Path
@@ -64,7 +68,7 @@ async def build_and_test(
         keep: Whether the daemon keeps the image that passed, under `name`.
 
     Raises:
-        RefusedError: The server does not start, or does not say what was judged; nothing is left of the image.
+        RefusedError: The server does not start, or does not say what was judged; no image is left.
         PipelineError: The requirements do not determine what is installed.
         ExecutorError: There is no daemon, or the image cannot be built.
     """
@@ -73,9 +77,13 @@ async def build_and_test(
     derived = await docker_environments.derived(
         daemon, environments, description.environment, base, project=project, on_wait=on_wait
     )
-    on_wait("putting the image together")
-    facts = await to_thread.run_sync(_assembled, daemon, description, base, derived, package, place, project)
+    layers = await _layers(daemon, description, base, derived, environments, on_wait, project)
     archive = place / "image.tar"
+    try:
+        facts = await to_thread.run_sync(_finish, description, base, layers, package, archive)
+    except ExecutorError:
+        remove_tree(layers)  # which may be damaged
+        raise
     on_wait("trying the image")
     try:
         smoke = await try_image(daemon, description, archive, facts, project=project, keep=keep)
@@ -96,34 +104,76 @@ def _connected(environ: Mapping[str, str]) -> Daemon:
         ) from error
 
 
-def _assembled(  # noqa: PLR0917 - it runs in a thread, which takes no names
+async def _layers(  # noqa: PLR0917 - what layers are made of
     daemon: Daemon,
     description: Description,
     base: Image,
     derived: Image,
-    package: Path,
-    place: Path,
+    environments: Environments,
+    on_wait: Callable[[str], None],
     project: str,
-) -> dict[str, Any]:
-    scratch = place / "parts"
-    scratch.mkdir(parents=True, exist_ok=True)
-    try:
-        with daemon.asked("the base image cannot be copied"):
-            _save(daemon.api.get_image(base.id), scratch / "base.tar")
-        _copy(daemon, derived, ENVIRONMENT, scratch / "environment.tar", project)
-        facts = assemble.assemble(
+) -> Path:
+    """The layers that models with the same environment share; made once, and the last few of them kept."""
+    kept = environments.home / "serving"
+    name = digest.of_json([_FORMAT, base.id, derived.id, description.epoch]).removeprefix(digest.PREFIX)[:32]
+    async with building.alone(kept / name, on_wait):
+        if not (kept / name / assemble.PREPARED).is_file():
+            on_wait("making the layers of its base and its environment")
+            scratch = kept / f"{name}.new"
+            remove_tree(scratch)
+            await to_thread.run_sync(_prepare, daemon, description, base, derived, scratch, project)
+            remove_tree(kept / name)
+            (scratch / "layers").rename(kept / name)
+            remove_tree(scratch)
+        (kept / name).touch()
+        held = [each for each in kept.iterdir() if each.is_dir()]
+        for each in sorted(held, key=lambda each: each.stat().st_mtime)[:-_KEPT]:
+            remove_tree(each)
+    return kept / name
+
+
+def _prepare(  # noqa: PLR0917 - it runs in a thread, which takes no names
+    daemon: Daemon, description: Description, base: Image, derived: Image, scratch: Path, project: str
+) -> None:
+    scratch.mkdir(parents=True)
+    with daemon.asked("the base image cannot be copied"):
+        _save(daemon.api.get_image(base.id), scratch / "base.tar")
+    _copy(daemon, derived, ENVIRONMENT, scratch / "environment.tar", project)
+    with _explained(description):
+        assemble.prepare(
             base=scratch / "base.tar",
-            parts=serving.parts(scratch / "environment.tar", package),
+            environment=scratch / "environment.tar",
+            at=ENVIRONMENT,
+            epoch=description.epoch,
+            prepared=scratch / "layers",
+        )
+
+
+def _finish(
+    description: Description, base: Image, layers: Path, package: Path, target: Path
+) -> dict[str, Any]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _explained(description):
+        facts = assemble.finish(
+            prepared=layers,
+            package=package,
+            at=MODEL,
             config=description.config(base.digest, base.path),
             epoch=description.epoch,
             repository=REPOSITORY,
-            target=place / "image.tar",
+            target=target,
         )
-    except assemble.AssembleError as error:
-        raise ExecutorError(f"the image cannot be put together: {error}", where=description.base) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return {**facts, "base": {"name": description.base, "digest": base.digest}}
+
+
+@contextmanager
+def _explained(description: Description) -> Iterator[None]:
+    try:
+        yield
+    except (AssembleError, OSError) as error:
+        raise ExecutorError(
+            f"the image cannot be put together: {error}", where=description.base, notes=("run again",)
+        ) from error
 
 
 def _save(blocks: Iterable[bytes], target: Path) -> None:

@@ -1,7 +1,7 @@
 """Asks a server that has just been started, from within its container: does it answer, and what does it say?
 
-It is run there by `python -I -S -c`, so it is standard library only and imports nothing of Penstock. It prints
-one line of JSON.
+It is run there by `python -I -S -c`, so it is standard library only, and imports nothing of Penstock. It
+prints one line of JSON.
 """
 
 from __future__ import annotations
