@@ -246,7 +246,7 @@ class TokenService:
             "jti": str(len(self.asked)),
             "access": access,
         }
-        signed = b".".join(map(_base64url, ({"typ": "JWT", "alg": "RS256", "x5c": [der]}, claims)))
+        signed = _base64url({"typ": "JWT", "alg": "RS256", "x5c": [der]}) + b"." + _base64url(claims)
         signature = _openssl(self.tls.key.parent, f"dgst -sha256 -sign {self.tls.key.name}", signed)
         return (signed + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
 

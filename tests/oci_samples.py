@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
+import ssl
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docker_registry import Registry
 from penstock.plan import carrying
 from penstock.programs.common import digests
 
 REPOSITORY = "ml/churn"
+Asked = Callable[["Workspace", dict[str, Any]], tuple[int, str]]
+"""Has the program do something for a workspace; gives its exit code and what it said."""
 CONTENTS = (
     ("build/metrics.json", "metrics", "file"),
     ("build/model", "model", "directory"),
@@ -73,10 +79,7 @@ def workspace(root: Path, *, seed: int = 1, weights_bytes: int = 200_000) -> Wor
     (folder / "stable.json").write_text(json.dumps({"seed": seed}))
     (folder / "run.json").write_text(json.dumps({"id": os.urandom(4).hex()}))
     (folder / "summary.md").write_text("# All passed\n")
-    contents = [
-        {"path": path, "role": role, "kind": kind, "digest": digests.of_path(root / path).digest}
-        for path, role, kind in CONTENTS
-    ]
+    contents = [judged(root, path, role, kind) for path, role, kind in CONTENTS]
     run = {
         "id": "r1",
         "digest": digests.of_path(folder / "stable.json").digest,
@@ -126,3 +129,40 @@ def inside(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+def here(root: Path, request: Mapping[str, Any], main: Callable[[Sequence[str]], int]) -> int:
+    """The program in this process; its exit code."""
+    (root / "request.json").write_text(json.dumps(request))
+    (root / "receipt.json").unlink(missing_ok=True)
+    with inside(root):
+        return main(["request.json"])
+
+
+def judged(root: Path, path: str, role: str, kind: str) -> dict[str, Any]:
+    """An output as a request's contents name it."""
+    return {"path": path, "role": role, "kind": kind, "digest": digests.of_path(root / path).digest}
+
+
+def serving(certificate: Path, key: Path) -> ssl.SSLContext:
+    """What a server needs to speak TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def is_odd(mode: int) -> bool:
+    """Whether it is that of a device, a pipe or a socket, or gives somebody else's rights."""
+    plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+    return not plain or bool(mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX))
+
+
+def put(registry: Registry, name: str, tag: str, manifest: bytes) -> int:
+    """Push a manifest as anybody may; the status."""
+    connection = http.client.HTTPConnection(*registry.place, timeout=30)
+    try:
+        kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+        connection.request("PUT", f"/v2/{name}/manifests/{tag}", body=manifest, headers=kind)
+        return connection.getresponse().status
+    finally:
+        connection.close()

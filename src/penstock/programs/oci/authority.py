@@ -84,10 +84,7 @@ class Authority:
                 raise UnavailableError(
                     f"{self.origin} asks for a name and a password: give `username` and `password`"
                 )
-            header = {"Authorization": f"Basic {self._basic}"}
-            if self._header == header:
-                raise UnavailableError(f"{self.origin} refuses the name or the password (401)")
-            self._header = header
+            self._header = {"Authorization": f"Basic {self._basic}"}
         else:
             said = self.without_secrets(challenge) or "nothing"
             raise UnavailableError(
@@ -130,11 +127,11 @@ def challenges(header: str) -> dict[str, dict[str, str]]:
     Source: RFC 9110, section 11.6.1.
     """
     starts = list(_CHALLENGE.finditer(header))
-    ends = [start.start() for start in starts[1:]] + [len(header)]
+    ends = [*(start.start() for start in starts[1:]), len(header)]
     return {
         start[1].lower(): {
             found[1].lower(): found[3] if found[2] is None else re.sub(r"\\(.)", r"\1", found[2])
             for found in _PARAMETER.finditer(header[start.end() : end])
         }
-        for start, end in zip(starts, ends, strict=True)
+        for start, end in zip(starts, ends, strict=False)
     }

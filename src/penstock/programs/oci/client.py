@@ -99,12 +99,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
             after = _retry_after(response.headers.get("Retry-After"))
             raise PassingError(self.explained(response), after)
         if response.status_code in (UNAUTHORIZED, FORBIDDEN):
-            remedy = (
-                "ask for the right to push or pull there"
-                if self.authority.header(self.authority.origin)
-                else ("give `username` and `password`")
+            known = bool(self.authority.header(self.authority.origin))
+            wrong = (
+                "refuses the name or the password" if response.status_code == UNAUTHORIZED else "refuses this"
             )
-            raise UnavailableError(f"{self.explained(response)}: {remedy}")
+            remedy = "ask for the right to push or pull there" if known else "give `username` and `password`"
+            raise UnavailableError(f"{self.explained(response)}: {wrong}; {remedy}")
         return response
 
     def _follow(self, method: str, url: str, data: Any, headers: Mapping[str, str]) -> requests.Response:
