@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 from penstock.errors import EXIT_INTERRUPTED, EXIT_UNAVAILABLE, EXIT_USAGE, PenstockError
@@ -25,12 +26,16 @@ COMMANDS = {
     "evidence": "say what a published model was made of and who signed it, and verify that",
     "audit": "say who did what to published models, and verify that nothing of it was changed",
     "init": "write a pipeline file for this repository",
+    "import": "write a pipeline file with the stages of a dvc.yaml or an MLproject",
     "doctor": "say what is here and what is missing, for which executor, and how to get it",
     "cache": "look at, check or shrink the store of results",
     "comment": "put a run's summary on its pull or merge request, or update it there",
     "schema": "print the JSON schema of the pipeline file or of run.json",
     "version": "print the version",
 }
+
+_MODULES = {"import": "importing"}
+"""Of commands that are called what no module can be."""
 
 EPILOG = """\
 exit codes:
@@ -56,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, _leave)
     try:
         options = _parse(arguments)
-        code: int = import_module(f"penstock.commands.{options.command}").run(options)
+        code: int = _module(options.command).run(options)
         sys.stdout.flush()
     except PenstockError as error:
         print(f"penstock: {_shown(str(error))}", file=sys.stderr)
@@ -117,12 +122,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
         command.allow_abbrev = False
         if name == chosen:
-            import_module(f"penstock.commands.{name}").add(command)
+            _module(name).add(command)
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
         raise SystemExit(EXIT_USAGE)
     return options
+
+
+def _module(command: str) -> ModuleType:
+    return import_module(f"penstock.commands.{_MODULES.get(command, command)}")
 
 
 def _shown(text: str) -> str:

@@ -68,7 +68,7 @@ def _refuse_existing_ci(root: Path, systems: Sequence[str], *, force: bool) -> N
             text = ci_files.render(system, ci_files.reference(), ci_files.main_branch(root))
             raise UsageError(
                 "is there already",
-                where=_short(path),
+                where=short(path),
                 notes=(
                     "replace it with `--force`, or add to it what would have been written:",
                     "",
@@ -84,21 +84,31 @@ def _write_ci(root: Path, systems: Sequence[str]) -> int:
         path = root / ci_files.SYSTEMS[system][0]
         with _directory(path) as candidate:
             _write(ci_files.render(system, reference, branch), path, candidate, force=True)
-        sys.stdout.write(f"wrote {_short(path)}\n")
+        sys.stdout.write(f"wrote {short(path)}\n")
     sys.stdout.write(f"  they run Penstock {reference.name}: {reference.reason}\n")
     return 0
 
 
 def _write_pipeline(root: Path, target: Path, *, force: bool) -> int:
-    _refuse_existing(target, force=force)
     found = repository.look(root)
     draft = propose(found)
-    draft.root = _root_key(root, target)
+    draft.root = root_key(root, target)
+    text = written(draft, root, target, force=force)
+    sys.stdout.write(summary(draft, target, text, taken=_taken(draft, root)))
+    return 0
+
+
+def written(draft: Draft, root: Path, target: Path, *, force: bool) -> str:
+    """The text of a draft that is accepted, which stands in its file now.
+
+    Raises:
+        UsageError: The file is there already, or cannot be written.
+    """
+    _refuse_existing(target, force=force)
     with _directory(target) as candidate:
         text = settle(draft, _Judge(root, candidate).complaints)
         _write(text, target, candidate, force=force)
-    sys.stdout.write(_summary(draft, target, text, taken=_taken(draft, root)))
-    return 0
+    return text
 
 
 def _refuse_existing(target: Path, *, force: bool) -> None:
@@ -107,12 +117,12 @@ def _refuse_existing(target: Path, *, force: bool) -> None:
     if os.path.lexists(target) and not force:
         raise UsageError(
             "is there already",
-            where=_short(target),
+            where=short(target),
             notes=("write another one with `--output FILE`, or replace it with `--force`",),
         )
 
 
-def _root_key(root: Path, target: Path) -> str:
+def root_key(root: Path, target: Path) -> str:
     """What `root:` must say so that paths are relative to the project, if anything."""
     implied = target.parent.parent if target.parent.name == "pipelines" else target.parent
     return "" if implied == root else os.path.relpath(root, target.parent)
@@ -186,6 +196,8 @@ class _Judge:
         outputs = frozenset(output.path for stage in plan.stages for output in stage.outputs)
         index = StatIndex(self.root, self.root / ".penstock" / "state.sqlite", plan.ignore)
         for stage in plan.stages:
+            if stage.file:  # another tool runs it too, and says the same
+                continue
             try:
                 for path in stage.sources:
                     holds_outputs = any(item.path.startswith(f"{path}/") for item in stage.produced)
@@ -221,14 +233,20 @@ def _taken(draft: Draft, root: Path) -> list[str]:
     return [path for path in items if os.path.lexists(root / path)]
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """A path as one would write it here."""
     relative = os.path.relpath(path)
     return relative if not relative.startswith("../..") else str(path)
 
 
-def _summary(draft: Draft, target: Path, text: str, *, taken: Sequence[str]) -> str:
-    stages = [stage.name for stage in draft.stages if not stage.refused]
-    lines = [f"wrote {_short(target)}: {', '.join(stages) or 'an example of a stage'}", ""]
+def summary(draft: Draft, target: Path, text: str, *, taken: Sequence[str] = ()) -> str:
+    """What was written, and what to look at.
+
+    Args:
+        taken: Outputs in whose place something stands already.
+    """
+    stages = [stage.name for stage in (*draft.foreign, *draft.stages) if not stage.refused]
+    lines = [f"wrote {short(target)}: {', '.join(stages) or 'an example of a stage'}", ""]
     width = max((len(what) for what, _ in draft.found), default=0)
     lines += _section("found", [f"{what:<{width}}  {where}" for what, where in draft.found])
     lines += _section("guessed, so look it over", [_with_line(each, text, target) for each in draft.guessed])
@@ -236,7 +254,7 @@ def _summary(draft: Draft, target: Path, text: str, *, taken: Sequence[str]) -> 
     more = len(left_out) - _MAX_LEFT_OUT
     left_out[_MAX_LEFT_OUT:] = [f"and {more} more, which the file names"] if more > 0 else []
     lines += _section("not taken", left_out)
-    option = "" if target.parts[-2:] == DEFAULT_PIPELINE.parts else f" -f {shlex.quote(_short(target))}"
+    option = "" if target.parts[-2:] == DEFAULT_PIPELINE.parts else f" -f {shlex.quote(short(target))}"
     lines += ["next", f"  penstock plan{option}", f"  penstock run{option}{' --overwrite' if taken else ''}"]
     if taken:
         some = ", ".join(taken[:3]) + (", ..." if taken[3:] else "")
@@ -261,5 +279,5 @@ def _with_line(guess: str, text: str, target: Path) -> str:
     name = name.partition("'")[0]
     for number, line in enumerate(text.split("\n"), start=1):
         if quote and line == f"  {name}:":
-            return f"{_short(target)}:{number}: {guess}"
+            return f"{short(target)}:{number}: {guess}"
     return guess

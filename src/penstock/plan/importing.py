@@ -19,7 +19,7 @@ from penstock.plan.yaml_file import Document, Key
 from penstock.record import Record
 
 FROM, ENTRY_POINTS = "from", "entry_points"
-_KNOWN = (dvc.NAME, mlproject.NAME)
+KNOWN = (dvc.NAME, mlproject.NAME)
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -86,7 +86,7 @@ def _files(given: Any) -> Iterator[tuple[Key, Any]]:
 def format_of(file: str) -> str | None:
     """The name of the format that a file has, told by its own."""
     base = posixpath.basename(file).lower()
-    return next((name for name in _KNOWN if name.lower() == base), None)
+    return next((name for name in KNOWN if name.lower() == base), None)
 
 
 def _format(file: Any, document: Document, place: Key, problems: Problems) -> str | None:
@@ -96,7 +96,7 @@ def _format(file: Any, document: Document, place: Key, problems: Problems) -> st
         name = format_of(file)
         if name is not None:
             return name
-        problem = ("which is none of the files that stages can be taken from", listing("files", _KNOWN))
+        problem = ("which is none of the files that stages can be taken from", listing("files", KNOWN))
     what = f"`{FROM}` is {shown(file)}, {problem[0]}"
     problems.add(document.file, document.line(*place), what, problem[1:])
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from penstock.plan.importers.found import ANY_PYTHON
+
 
 @dataclass(slots=True)
 class Item:
@@ -30,6 +32,7 @@ class StageDraft:
         uses: The recipe, unless it has a command.
         about: Comments that stand above it.
         data: For the recipe `validate-data`.
+        settings: Further lines by key, as they stand in the file.
         refused: Why it is written as a comment only.
     """
 
@@ -42,6 +45,7 @@ class StageDraft:
     params: list[str] = field(default_factory=list)
     data: str = ""
     cache: bool = True
+    settings: dict[str, str] = field(default_factory=dict)
     refused: str = ""
 
 
@@ -60,9 +64,6 @@ class Setting:
     refused: str = ""
 
 
-ANY_PYTHON = ">=3.11"
-
-
 def any_python() -> Setting:
     """What is declared when nothing else is: without an environment there may be no `python` at all."""
     return Setting(ANY_PYTHON, ['any that is not older; one version, such as "3.12", is the same everywhere'])
@@ -75,7 +76,12 @@ class Draft:
     Attributes:
         root: The value of `root:`, if the file's place does not say it.
         python: (version, where from); an empty version is a comment only.
-        data: Name → (path, schema).
+        packages: Requirements beside those of the lock file.
+        image: For container executors.
+        data: Name → fields, as they stand in the file.
+        imported_from: The file of another tool that all of it was read in.
+        source: The file of another tool that stages are taken from.
+        foreign: Those stages, which are not written out.
         metrics: (metric, bound in words) of the threshold gates that are proposed.
         found: What was recognised, as (what, where) for the summary.
         guessed: What to look at.
@@ -89,9 +95,14 @@ class Draft:
     environment_notes: list[str] = field(default_factory=list)
     params: Setting | None = None
     pythonpath: str = ""
-    data: dict[str, tuple[str, str]] = field(default_factory=dict)
+    packages: list[str] = field(default_factory=list)
+    image: str = ""
+    data: dict[str, dict[str, str]] = field(default_factory=dict)
     data_files: list[str] = field(default_factory=list)
     data_refused: str = ""
+    imported_from: str = ""
+    source: Setting | None = None
+    foreign: list[StageDraft] = field(default_factory=list)
     stages: list[StageDraft] = field(default_factory=list)
     metrics: list[tuple[str, str]] = field(default_factory=list)
     publishable: list[str] = field(default_factory=list)

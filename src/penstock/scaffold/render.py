@@ -20,6 +20,19 @@ HEAD = (
     " was run for that: look it over. A comment behind a path says where it was found. `penstock plan` shows"
     " what it all comes to, `penstock run` runs it."
 )
+IMPORTED = (
+    "The pipeline of {name}, as `penstock import` read it in {file}, which nothing here refers to any more."
+    " `penstock plan` shows what it all comes to, `penstock run` runs it."
+)
+SOURCE = (
+    "These stages stay where they are: what changes there changes here. Others can stand beside them, and"
+    " `{{timeout: 2h}}` below the name of one of them changes that one. `penstock import {file}` writes them"
+    " all out."
+)
+OBSERVED = (
+    "`observe` lets a stage see the whole source: what it reads is an input, declared or not, and"
+    " `penstock run` says which inputs to add. Without that line a stage sees its inputs only."
+)
 STAGES = (
     "A stage runs in a workspace that holds its inputs and nothing else, and is not run again while they are"
     " unchanged. The order comes from the paths: what one stage writes, another reads."
@@ -82,7 +95,9 @@ def _escaped(sign: str) -> str:
 def render(draft: Draft) -> Text:
     """The pipeline file of a draft."""
     text = Text()
-    text.comment(HEAD.format(name=draft.name))
+    text.comment(
+        (IMPORTED if draft.imported_from else HEAD).format(name=draft.name, file=draft.imported_from)
+    )
     text.add()
     text.add("version: 1")
     text.add(f"name: {scalar(draft.name)}")
@@ -91,7 +106,8 @@ def render(draft: Draft) -> Text:
     text.add()
     _environment(text, draft)
     if draft.params is not None:
-        text.comment("A stage sees the sections that it names under `params`, and no others.")
+        if not draft.imported_from and not draft.foreign:
+            text.comment("A stage sees the sections that it names under `params`, and no others.")
         _setting(text, "params", draft.params, 0)
         text.add()
     if draft.pythonpath:
@@ -110,12 +126,17 @@ def render(draft: Draft) -> Text:
 
 def _environment(text: Text, draft: Draft) -> None:
     given = {"python": draft.python, "requirements": draft.requirements}
+    more = {"packages": flow(draft.packages) if draft.packages else "", "image": scalar(draft.image)}
     live = any(setting is not None and not setting.refused for setting in given.values())
+    live = live or bool(draft.packages or draft.image)
     text.comment("Built once from these, and kept, for as long as they are the same.")
     text.add("environment:" if live else "# environment:")
     for name, setting in given.items():
         if setting is not None:
             _setting(text, name, setting, 2)
+    for name, value in more.items() if draft.packages or draft.image else ():
+        if value not in ("", '""'):
+            text.add(f"  {name}: {value}", name)
     for note in draft.environment_notes:
         text.comment(note, 2)
     text.add()
@@ -136,8 +157,8 @@ def _data(text: Text, draft: Draft) -> None:
         if draft.data_refused:
             text.comment(draft.data_refused)
         text.add(f"{lead}data:", "data")
-        for name, (path, schema) in draft.data.items():
-            text.add(f"{lead}  {scalar(name)}: {{path: {scalar(path)}, schema: {scalar(schema)}}}", "data")
+        for name, fields in draft.data.items():
+            text.add(f"{lead}  {scalar(name)}: {flow(fields)}", "data")
         text.add()
     elif draft.data_files:
         text.comment(
@@ -153,12 +174,13 @@ def _data(text: Text, draft: Draft) -> None:
 
 
 def _stages(text: Text, draft: Draft) -> None:
-    text.comment(STAGES)
+    text.comment(OBSERVED if draft.imported_from else STAGES)
     text.add("stages:")
+    _source(text, draft)
     for stage in draft.stages:
         _stage(text, stage)
         text.add()
-    if all(stage.refused for stage in draft.stages):
+    if not draft.foreign and all(stage.refused for stage in draft.stages):
         text.comment(
             "Nothing that a stage could be made of was found. This one only shows what one looks like.", 2
         )
@@ -167,6 +189,30 @@ def _stages(text: Text, draft: Draft) -> None:
         for line in ("inputs: [train.py, data]", "params: [train]", "outputs: {model: build/model.pkl}"):
             text.add(f"    # {line}")
         text.add()
+
+
+def _source(text: Text, draft: Draft) -> None:
+    """Where stages are taken from."""
+    if draft.source is None:
+        return
+    if draft.source.refused:
+        text.comment(f"Not taken: {draft.source.refused}", 2)
+        text.add(f"  # from: {scalar(draft.source.value)}")
+    else:
+        text.comment(SOURCE.format(file=draft.source.value), 2)
+        for note in draft.source.about:
+            text.comment(note, 2)
+        text.add(f"  from: {scalar(draft.source.value)}", "source")
+    text.add()
+
+
+def flow(value: object) -> str:
+    """A text, or a list or mapping of some, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{scalar(str(key))}: {flow(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(flow(inner) for inner in value) + "]"
+    return scalar(str(value))
 
 
 def _stage(text: Text, stage: StageDraft) -> None:
@@ -186,12 +232,10 @@ def _stage(text: Text, stage: StageDraft) -> None:
     _paths(inner, "inputs", stage.inputs)
     if stage.params:
         inner.add(f"  params: [{', '.join(scalar(key) for key in stage.params)}]")
-    if any(item.role for item in stage.outputs):
-        _roles(inner, stage.outputs)
-    else:
-        _paths(inner, "outputs", stage.outputs)
-    if not stage.cache:
-        inner.add("  cache: false")
+    (_roles if any(item.role for item in stage.outputs) else _paths)(inner, "outputs", stage.outputs)
+    further = ({} if stage.cache else {"cache": "false"}) | stage.settings
+    for key, value in further.items():
+        inner.add(f"  {key}: {value}")
     lead = "  # " if stage.refused else "  "
     for line in inner.lines:
         text.add(lead + line, owner)
@@ -220,8 +264,8 @@ def _paths(text: Text, key: str, items: list[Item]) -> None:
         text.add(f"    - {scalar(item.path)}{_why(item)}")
 
 
-def _roles(text: Text, items: list[Item]) -> None:
-    text.add("  outputs:")
+def _roles(text: Text, key: str, items: list[Item]) -> None:
+    text.add(f"  {key}:")
     taken: set[str] = set()
     for item in items:
         name = item.role or re.sub(r"[^a-z0-9]+", "-", posixpath.basename(item.path).split(".")[0].lower())
@@ -237,11 +281,9 @@ def _why(item: Item) -> str:
 
 
 def _gates(text: Text, draft: Draft) -> None:
-    live = (
-        [] if draft.data_refused else [f"  - {{gate: schema, data: {scalar(name)}}}" for name in draft.data]
-    )
     refused = {stage.data for stage in draft.stages if stage.data and stage.refused}
-    live = [line for line, name in zip(live, draft.data, strict=False) if name not in refused]
+    judged = [name for name, fields in draft.data.items() if "schema" in fields and name not in refused]
+    live = [f"  - {{gate: schema, data: {scalar(name)}}}" for name in judged if not draft.data_refused]
     if not live and not draft.metrics:
         return
     text.comment(GATES)

@@ -53,7 +53,8 @@ def settle(draft: Draft, judge: Judge) -> str:
 def _owner(draft: Draft, text: Text, complaint: Complaint) -> str:
     if complaint.owner:
         return complaint.owner
-    for name, setting in (("params", draft.params), ("requirements", draft.requirements)):
+    settings = (("params", draft.params), ("requirements", draft.requirements), ("source", draft.source))
+    for name, setting in settings:
         if setting is not None and setting.value == complaint.file:
             return name
     return text.owners[complaint.line - 1] if 0 < complaint.line <= len(text.owners) else ""
@@ -70,7 +71,7 @@ def _refuse(draft: Draft, owner: str, reason: str) -> bool:
                 stage.refused = reason
                 draft.left_out.append(f"stage '{name}': {reason}")
             return bool(stages)
-        case "python" | "requirements" | "params":
+        case "python" | "requirements" | "params" | "source":
             return _refuse_setting(draft, kind, reason)
         case "data" | "gates" if not draft.data_refused:
             draft.data_refused = reason
@@ -86,11 +87,18 @@ def _refuse(draft: Draft, owner: str, reason: str) -> bool:
 
 
 def _refuse_setting(draft: Draft, name: str, reason: str) -> bool:
-    setting = {"python": draft.python, "requirements": draft.requirements, "params": draft.params}[name]
+    setting = {
+        "python": draft.python,
+        "requirements": draft.requirements,
+        "params": draft.params,
+        "source": draft.source,
+    }[name]
     if setting is None or setting.refused:
         return False
     setting.refused = reason
     draft.left_out.append(f"{name}: {reason}")
+    if name == "source":
+        draft.foreign.clear()
     if name == "requirements" and draft.python is None:
         draft.python = any_python()
     if name == "params":
@@ -107,9 +115,10 @@ def _bare(draft: Draft, reason: str) -> None:
     """What is left when nobody knows what is wrong: a file that cannot be."""
     for stage in draft.stages:
         stage.refused = stage.refused or reason
-    for setting in (draft.python, draft.requirements, draft.params):
+    for setting in (draft.python, draft.requirements, draft.params, draft.source):
         if setting is not None:
             setting.refused = setting.refused or reason
+    draft.foreign.clear()
     draft.data_refused = draft.data_refused or reason
     draft.pythonpath = ""
     draft.left_out.append(reason)

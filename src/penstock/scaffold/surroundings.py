@@ -221,11 +221,12 @@ def data(draft: Draft, repository: Repository) -> None:
         if name in taken:
             continue
         taken.add(name)
-        draft.data[name] = (path, schema)
+        draft.data[name] = {"path": path, "schema": schema}
         stage = "validate" if len(taken) == 1 else f"validate-{name}"
         about = [f"judged by {schema}; the gate below reads what it finds"]
         draft.stages.append(StageDraft(stage, uses="validate-data", data=name, about=about))
-    draft.data_files = [path for path in files if path not in [each for each, _ in draft.data.values()]][:3]
+    described = {each["path"] for each in draft.data.values()}
+    draft.data_files = [path for path in files if path not in described][:3]
     if files:
         draft.found.append(("data", ", ".join(files[:4]) + (", ..." if files[4:] else "")))
 

@@ -9,10 +9,12 @@ import math
 import posixpath
 import re
 
+from penstock.plan.importers.found import ROLES
 from penstock.plan.paths import is_pattern
-from penstock.scaffold import chain, dvc, surroundings
+from penstock.scaffold import chain, imported, surroundings
 from penstock.scaffold.draft import Draft, Item, StageDraft
 from penstock.scaffold.places import Reader
+from penstock.scaffold.render import flow
 from penstock.scaffold.repository import Repository
 from penstock.scaffold.source import Library
 from penstock.scaffold.uses import mentions
@@ -41,17 +43,39 @@ def propose(repository: Repository) -> Draft:
     surroundings.data(draft, repository)
     params_file = draft.params.value if draft.params is not None and keys else ""
     bases: set[str] = set()
-    if not dvc.read(draft, library, params_file=params_file, bases=bases):
-        bases |= _scripts(draft, library, params_file, keys)
+    source = imported.find(repository)
+    if source is None or not imported.refer(draft, source, repository, params_file or None):
+        bases = _scripts(draft, library, params_file, keys)
+    _name_apart(draft)
     _notebooks(draft, repository)
     draft.pythonpath = _search_path(draft, repository, bases)
+    if draft.foreign:
+        _keep_apart(draft)
     _metrics(draft, library)
     _drop_unnameable(draft)
     _escape(draft, repository)
     draft.publishable = [
-        item.path for stage in draft.stages for item in stage.outputs if item.role and not stage.refused
+        item.path
+        for stage in (*draft.foreign, *draft.stages)
+        for item in stage.outputs
+        if item.role in ROLES and not stage.refused
     ]
     return draft
+
+
+def _keep_apart(draft: Draft) -> None:
+    """Only tests get the search path: other tools' stages run without."""
+    for stage in draft.stages:
+        if stage.uses == "pytest" and draft.pythonpath:
+            stage.settings["variables"] = flow({"PYTHONPATH": draft.pythonpath})
+    draft.pythonpath = ""
+
+
+def _name_apart(draft: Draft) -> None:
+    """A stage of the pipeline's own must not take the place of one that another file has."""
+    taken = {stage.name for stage in draft.foreign}
+    for stage in draft.stages if taken else ():
+        stage.name = chain.unique(stage.name, taken)
 
 
 def _reads(library: Library) -> surroundings.Reads:
@@ -107,7 +131,8 @@ def _search_path(draft: Draft, repository: Repository, bases: set[str]) -> str:
 
 def _metrics(draft: Draft, library: Library) -> None:
     """Propose a bound for each metric that can be known by name."""
-    outputs = [(stage, item) for stage in draft.stages for item in stage.outputs if item.role == "metrics"]
+    stages = (*draft.foreign, *draft.stages)
+    outputs = [(stage, item) for stage in stages for item in stage.outputs if item.role == "metrics"]
     for stage, item in outputs:
         which = f", metrics: {item.path}" if len(outputs) > 1 and re.fullmatch(r"[\w./-]+", item.path) else ""
         values = _values(library.repository, item.path)

@@ -14,7 +14,7 @@ from penstock.plan.dvc_files import read_dvc_file
 from penstock.plan.importers import dvc_file
 from penstock.plan.importers.dvc_entries import DEFAULT_PARAMS, Entries, Entry
 from penstock.plan.importers.dvc_outputs import Out, declared, outputs, said_of
-from penstock.plan.importers.found import ForeignStage, Imported, Names
+from penstock.plan.importers.found import ANY_PYTHON, ForeignStage, Imported, Names
 from penstock.plan.importers.shell import script
 from penstock.plan.importers.values import read_values
 from penstock.plan.paths import inside, is_pattern, path_problem
@@ -103,6 +103,7 @@ class _Reading(Record, frozen=False):
             stages=tuple(stages),
             params=params if values is not None else None,
             data=self.data,
+            environment={"python": ANY_PYTHON},
             notes=tuple(notes),
         )
 
