@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.plan import carrying
 from penstock.plan.asking import Wants
 from penstock.plan.model import Environment, Stage
 from penstock.plan.overlay import merge
-from penstock.plan.reads import DIRECTORY, Reads
-from penstock.plan.recipes import ALL_PYTHON, REPORTS, Recipe, equipped
+from penstock.plan.reads import ABSENT, DIRECTORY, Reads
+from penstock.plan.recipes import ALL_PYTHON, PACKAGE, REPORTS, Recipe, equipped
+from penstock.plan.requirements import locked_lines, locked_names, logical_lines, without
 from penstock.plan.schema_parts import Record
-from penstock.plan.schema_stages import BenchmarkModelStage, CommandStage, MeasureStage, ModelTestsStage
+from penstock.plan.schema_stages import (
+    BenchmarkModelStage,
+    CommandStage,
+    MeasureStage,
+    ModelTestsStage,
+    PackageModelStage,
+)
 
 
 def measure(
@@ -130,6 +137,57 @@ def benchmark_model(  # noqa: PLR0917 - as above
     return _model_recipe("benchmark_model", request, (result, "benchmark"), stage, environment, reads)
 
 
+def package_model(  # noqa: PLR0917 - as above
+    stage: PackageModelStage,
+    name: str,
+    model: str,
+    judged: Mapping[str, Any],
+    environment: Environment,
+    reads: Reads,
+) -> Recipe:
+    """The model as an MLflow model directory, made in the project's own environment.
+
+    Args:
+        stage: As the file has it, or as a publication implied it.
+        name: Of the stage.
+        model: Its file or directory.
+        judged: `predictions` and `columns` of the request.
+        environment: Whose lock file goes into the package.
+        reads: Notes what was looked at.
+    """
+    result = f"{REPORTS}/{name}"
+    own = {"format", "loader", "trust", "data", "features", "drop", "target", "id", "task", "positive"}
+    request = {
+        **stage.model_dump(include=own | {"threshold", "examples"}),
+        **judged,
+        "model": model,
+        "result": result,
+        "python": environment.python,
+        "requirements": serving_requirements(environment, reads),
+    }
+    return _model_recipe("package_model", request, (result, "package"), stage, environment, reads)
+
+
+def serving_requirements(environment: Environment, reads: Reads) -> dict[str, Any]:
+    """What an image of the model installs, as the program that packages it is told.
+
+    Returns:
+        `lines` of the lock file (null if there is none), `exact` (whether they are what is installed, and no
+        choice for many platforms), `tools`: lines of what serves, less what the lock file names.
+    """
+    text = (PACKAGE / "tools" / "serving.txt").read_text(encoding="utf-8")
+    lock = environment.requirements
+    if lock is None or reads.presence(lock) == ABSENT:
+        return {"lines": None, "exact": False, "tools": [*logical_lines(text)]}
+    named = locked_names(lock, reads)
+    tools = without(text, named).splitlines()
+    return {
+        "lines": locked_lines(lock, reads),
+        "exact": not lock.endswith((".toml", "uv.lock")),
+        "tools": tools,
+    }
+
+
 def command(stage: CommandStage, name: str, environment: Environment) -> Recipe:
     """A command of the user's own that is a gate: how it ended is a finding, not a failure of the stage."""
     result = f"{REPORTS}/{name}.verdict.json"
@@ -192,12 +250,12 @@ def _model_recipe(  # noqa: PLR0917 - as above
     program: str,
     request: dict[str, object],
     output: tuple[str, str],
-    stage: ModelTestsStage | BenchmarkModelStage,
+    stage: ModelTestsStage | BenchmarkModelStage | PackageModelStage,
     environment: Environment,
     reads: Reads,
 ) -> Recipe:
-    baseline = request.get("baseline")
-    named = (str(request["model"]), stage.data, *((str(baseline),) if baseline else ()))
+    others = (request.get("baseline"), request.get("predictions"))
+    named = (str(request["model"]), stage.data, *(str(each) for each in others if each))
     return Recipe(
         run=f"{carrying.command(program)}\n",
         inputs=tuple(dict.fromkeys((*named, *_code(stage.inputs, reads)))),

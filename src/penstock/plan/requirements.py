@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import tomllib
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from penstock.plan.reads import Reads
+from penstock.plan.reads import FILE, Reads
 from penstock.plan.yaml_file import read_file
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _INCLUDE = re.compile(r"(?:-r|--requirement)(?:\s+|=)(\S+)")
+_REFERENCE = re.compile(r"(-r|-c|--requirement|--constraint)(?:\s+|=)(\S+)")
+_FIND_LINKS = re.compile(r"(?:-f|--find-links)(?:\s+|=)(\S+)")
 _MAX_FILES = 20
 
 
@@ -75,6 +78,66 @@ def locked_names(path: str, reads: Reads) -> frozenset[str]:
             elif name := package_name(line):
                 names.add(name)
     return frozenset(names)
+
+
+def locked_lines(path: str, reads: Reads) -> list[str]:
+    """What a lock file says is installed, a requirement a line.
+
+    Of a requirements file the lines themselves, its includes in their places; constraints take the place of
+    what they constrain. Of a `uv.lock` every release from an index, with its hashes; of a `pyproject.toml`
+    none.
+
+    Args:
+        path: As for `locked_names`.
+        reads: Reads it.
+
+    Raises:
+        PipelineError: The file or one that it includes cannot be read.
+    """
+    if path.endswith((".toml", "uv.lock")):
+        lock = str(PurePosixPath(path).with_name("uv.lock"))
+        return _releases(_read(lock, reads)) if reads.presence(lock) == FILE else []
+    lines: list[str] = []
+    limits: list[str] = []
+    _collect(path, reads, lines, limits, depth=0)
+    pinned = {package_name(line): line for line in limits}
+    return [line if "==" in line else pinned.get(package_name(line) or "", line) for line in lines]
+
+
+def _collect(path: str, reads: Reads, lines: list[str], limits: list[str], depth: int) -> None:
+    folder = PurePosixPath(path).parent
+    for line in logical_lines(_read(path, reads)):
+        included, links = _REFERENCE.match(line), _FIND_LINKS.match(line)
+        if included is not None and depth < _MAX_FILES:
+            into = limits if included[1] in ("-c", "--constraint") else lines
+            _collect(posixpath.normpath(folder / included[2]), reads, into, limits, depth + 1)
+        elif links is not None and "://" not in links[1]:
+            lines.append(f"--find-links {posixpath.normpath(folder / links[1])}")
+        else:
+            lines.append(line)
+
+
+def _read(path: str, reads: Reads) -> str:
+    reads.presence(path)
+    data = read_file(reads.root / path, path, limit=64 << 20)
+    reads.content(reads.root / path, data)
+    return data.decode("utf-8", "replace")
+
+
+def _releases(text: str) -> list[str]:
+    try:
+        packages = tomllib.loads(text).get("package", [])
+    except tomllib.TOMLDecodeError:
+        return []  # whoever installs from it says what is wrong
+    lines = []
+    for each in packages:
+        if "registry" in each.get("source", {}) and "version" in each:
+            files = [each.get("sdist") or {}, *each.get("wheels", [])]
+            hashes = sorted({file["hash"] for file in files if "hash" in file})
+            lines.append(
+                " ".join((f"{each['name']}=={each['version']}", *(f"--hash={one}" for one in hashes)))
+            )
+    return lines
 
 
 def _toml_names(text: str) -> set[str]:
