@@ -132,10 +132,22 @@ class Workspace(Record, frozen=False, kw_only=False):
             self.layout.surround(whole)
         for output in self.stage.outputs:
             (self.layout.top / output.path).parent.mkdir(parents=True, exist_ok=True)
+            if output.persist:
+                self._keep(output.path)
         for path, text in self.stage.files:
             self._write(path, text)
         if self.stage.params_file is not None:
             self._write(self.stage.params_file, params_text(self.stage))
+
+    def _keep(self, path: str) -> None:
+        """Put there what the project has of an output: a copy, for the stage to go on with."""
+        import shutil
+
+        origin, target = self.project / path, self.layout.top / path
+        if origin.is_dir():
+            shutil.copytree(origin, target, symlinks=True, dirs_exist_ok=True)
+        elif origin.is_file():
+            shutil.copy2(origin, target)
 
     def _write(self, path: str, text: str) -> None:
         target = self.layout.top / path
