@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from penstock import digest
+from penstock.cache.observations import ABSENT
 from penstock.results import Change
 
 Manifests = Callable[[str], "bytes | None"]
@@ -44,10 +45,14 @@ def compare(
         old_leaves, new_leaves = dict(_leaves(old)), dict(_leaves(new))
         what = _WHAT.get(field, field)
         for name in sorted({*old_leaves, *new_leaves}):
-            was, now = old_leaves.get(name), new_leaves.get(name)
+            was, now = _there(old_leaves.get(name)), _there(new_leaves.get(name))
             if was != now:
                 changes.append(Change(what=what, name=name or field, before=was, after=now))
     return tuple(changes)
+
+
+def _there(value: str | None) -> str | None:
+    return None if value == ABSENT else value
 
 
 def part_changes(

@@ -17,6 +17,10 @@ from penstock.record import Record
 
 READ, SEEN, WHOLE = "read", "seen", "whole"
 """How a path is looked at: what it holds; what `stat` says of it; and, for no path, the whole source."""
+ABSENT = "absent"
+"""What stands at a path at which nothing is."""
+EVERYTHING = "**"
+"""For `WHOLE`, instead of a path."""
 MOST_VARIANTS = 8
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from penstock import digest
 from penstock.cache.members import stays_inside
-from penstock.cache.observations import READ, WHOLE, Look
+from penstock.cache.observations import ABSENT, EVERYTHING, READ, WHOLE, Look
 from penstock.cache.scan import changed
 from penstock.digest import DIRECTORY, EXECUTABLE, FILE, LINK
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 Facts = dict[str, str]
 """Path → what stands there, in words and digests; under `**` the digest of everything."""
 
-ABSENT = "absent"
-EVERYTHING = "**"
 _KEPT_OUT = frozenset({".dvc/cache", ".dvc/tmp", "node_modules"})
 _ENVIRONMENTS = ("pyvenv.cfg", "conda-meta")
 _MOST_LINKS = 40

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from penstock.cache.observations import READ, Observation
+from penstock.cache.observations import ABSENT, READ, Observation
 from penstock.plan.graph import downstream
 from penstock.plan.model import Plan, Produced, Stage
 from penstock.plan.paths import inside, is_pattern, matches
 from penstock.record import replace
 from penstock.results import Observed, Part, Undeclared
 
-_ABSENT = "absent"
-_EVERYTHING = "**"
 _DIRECTORY = "directory of "
 _MOST_SIBLINGS = 5
 """Files of one directory that are named one by one."""
@@ -83,8 +81,8 @@ def _made(item: Produced, observation: Observation) -> Undeclared:
 
 def _read(observation: Observation, facts: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
     for look in observation.looks:
-        fact = facts.get(look.path or ".", _ABSENT)
-        if look.how == READ and fact != _ABSENT:
+        fact = facts.get(look.path or ".", ABSENT)
+        if look.how == READ and fact != ABSENT:
             yield look.path or ".", fact, look.by
 
 

@@ -50,6 +50,7 @@ class Options(Record):
         environ: Where secrets are looked up.
         commit: That the source is of; git is asked at the root if absent.
         release: What is released is called, if anything: a tag of the source.
+        observe: Observe every stage that can be, and say what it declares and never reads (`--observe`).
     """
 
     selection: Selection
@@ -59,6 +60,7 @@ class Options(Record):
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     commit: str | None = None
     release: str | None = None
+    observe: bool = False
 
 
 class Run(Record, Generic[T], frozen=False):
@@ -88,7 +90,13 @@ class Run(Record, Generic[T], frozen=False):
         """What is known of the stages so far."""
         if self._walk is None:
             force = self.options.selection.chosen if self.options.force else frozenset[str]()
-            self._walk = Walk(plan=self.plan, executor=self.executor, history=self.history, force=force)
+            self._walk = Walk(
+                plan=self.plan,
+                executor=self.executor,
+                history=self.history,
+                force=force,
+                audit=self.options.observe,
+            )
         return self._walk
 
     def report(self) -> RunReport:

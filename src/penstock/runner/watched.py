@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from penstock.cache.keys import Document, key_document, observed_document, stage_key
-from penstock.cache.observations import Observation
+from penstock.cache.observations import READ, Look, Observation
 from penstock.errors import InputError
 from penstock.executors.base import Observing, Outcome
 from penstock.plan.model import Stage
@@ -36,9 +36,16 @@ class Watched(Generic[T]):
     def key_of(self, observation: Observation, facts: Mapping[str, str]) -> str | None:
         """See `Observing`."""
         self.facts = facts
+        observation = self._with_made(observation)
         if self._unseen(observation):
             return None
         return stage_key(self._document(observation, facts))
+
+    def _with_made(self, observation: Observation) -> Observation:
+        """The observation with looks at others' outputs, which are inputs for whoever runs the stage."""
+        shown = {item.path for item in learned(self.standing.stage, self.declared)}
+        made = tuple(Look(path, READ) for path in observation.touched if path in shown)
+        return replace(observation, looks=(*observation.looks, *made)) if made else observation
 
     def _unseen(self, observation: Observation) -> tuple[str, ...]:
         """The stages whose outputs it looked for, and which were not shown to it."""
@@ -59,6 +66,7 @@ class Watched(Generic[T]):
         observation, base = outcome.observation, self.standing.base
         if observation is None or base is None:
             return False
+        observation = self._with_made(observation)
         unseen = self._unseen(observation)
         if unseen or outcome.tree is not None:
             self.walk.history.put_observation(base, observation)
@@ -72,6 +80,7 @@ class Watched(Generic[T]):
         observation, standing = outcome.observation, self.standing
         if observation is None:
             return standing
+        observation = self._with_made(observation)
         facts = self.facts or {}
         parts = [part for part in standing.parts if part.path not in self._added()]
         as_run = extended(self.walk.plan, self.declared, observation)
