@@ -105,8 +105,8 @@ def _required(whole: str, path: str, line: int) -> Iterator[Requirement]:
     if editable or match is None or match["rest"].startswith("@") or "://" in match["rest"]:
         pinned = hashed or bool(_COMMIT.search(text))
         name = canonicalize_name(match["name"]) if match and not editable else text
-        problem = "an address instead of a version"
-        yield Requirement(path, line, name, "address" if pinned else None, hashed or pinned, text, problem)
+        wrong = "an address instead of a version"
+        yield Requirement(path, line, name, "address" if pinned else None, hashed or pinned, text, wrong)
         return
     exact = _EXACT.fullmatch(match["rest"])
     locked, problem = _normal(exact["version"]) if exact else (None, "no exact version")

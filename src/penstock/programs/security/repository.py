@@ -138,6 +138,7 @@ class Repository:
                 yield each, content[:-1]
         finally:
             reading.kill()
+            answers.close()
             reading.wait()
 
     def introductions(self, blobs: Iterable[str]) -> dict[str, str]:

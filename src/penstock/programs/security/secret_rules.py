@@ -68,7 +68,7 @@ _OTHER = (
 _KEYWORD = rf"(?P<password>{_PASSWORD})|(?P<other>{_OTHER})"
 _SUFFIX = r"(?:[_-]?(?:\d+|value|plain|prod|dev|staging|default|base|base64|b64|old|new|key|raw))*"
 _QUOTED = r"""[rbf]?(?P<quote>["'`])(?P<quoted>(?:(?!(?P=quote))[^\\\r\n]|\\.){3,500}?)(?P=quote)"""
-_BARE = r"""(?P<bare>[^\s"'`,;()\[\]<>|&\\]{3,300})"""
+_BARE = r"""(?P<bare>[^\s"'`,;(){}\[\]<>|&\\]{3,300})"""
 ASSIGNMENT = re.compile(
     rf"""(?i)(?P<name>[\w.-]*?(?:{_KEYWORD}){_SUFFIX})(?![\w.-])["']?\]?"""
     r"""(?P<type>\s*:\s*[A-Za-z_][\w\[\]|., ]{0,60}(?==))?"""
@@ -121,6 +121,7 @@ _REFERENCE = re.compile(
 _TEMPLATE = re.compile(r"\(\?|\{[^}]*\}|%\(?\w*\)?s|<[^<>]+>|\$\w|\$\{")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _SPACE = re.compile(r"\s")
+_PATH = re.compile(r"(?:[~.]{0,2}/)[\w.-]+(?:/[\w.-]+)*/?")
 
 
 def hits(line: str, path: str) -> Iterator[Hit]:
@@ -167,7 +168,9 @@ def entropy(value: str) -> float:
 def _assigned(found: re.Match[str], path: PurePosixPath) -> Hit | None:
     quoted, bare = found["quoted"], found["bare"]
     value = quoted if quoted is not None else (bare or "").rstrip(".:")
-    if is_placeholder(value) or (quoted is None and not _is_literal(found, value, path)):
+    if is_placeholder(value) or _PATH.fullmatch(value):
+        return None
+    if quoted is None and not _is_literal(found, value, path):
         return None
     name = "password" if found["password"] else "secret"
     letters_only = not any(sign.isdigit() for sign in value)
@@ -183,7 +186,7 @@ def _assigned(found: re.Match[str], path: PurePosixPath) -> Hit | None:
 
 def _is_literal(found: re.Match[str], value: str, path: PurePosixPath) -> bool:
     """Whether a bare word is a value; in code, it rather is the name of one."""
-    if found["sign"] == "==" or value.startswith(("/", "./", "~/", "=")) or "(" in value:
+    if found["sign"] == "==" or value.startswith("="):
         return False
     suffix = path.suffix.lower()
     prose = _PROSE.fullmatch(suffix)

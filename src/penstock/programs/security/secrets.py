@@ -143,7 +143,8 @@ def _decoded_wide(content: bytes) -> bytes | None:
 
 
 def _line(text: str, number: int, path: str, key: Hit | None) -> Iterator[Found]:
-    for part in _windows(text):
+    # what stands in quotes within quotes, as code does in a notebook, is read like other text
+    for part in _windows(text.replace('\\"', '"').replace("\\'", "'")):
         found = [key] if key else []
         found += hits(part, path)
         found += _theirs(part, path)
@@ -233,5 +234,6 @@ def _detectors() -> tuple[tuple[str, Any], ...]:
         get_mapping_from_secret_type_to_class,
     )
 
-    classes = sorted(get_mapping_from_secret_type_to_class().values(), key=lambda each: str(each.__name__))
+    known: list[Any] = list(get_mapping_from_secret_type_to_class().values())
+    classes = sorted(known, key=lambda each: str(each.__name__))
     return tuple((each.__name__, each()) for each in classes if each.__name__ not in _NOT_USED)

@@ -109,7 +109,7 @@ def run(request: Mapping[str, Any]) -> str:
     baseline = read_baseline(root, request["baseline"]) if request.get("baseline") else None
     found = repository(root, os.environ.get("PENSTOCK_GIT") or None)
     listed = files(root, found, request.get("paths") or (), request.get("exclude") or ())
-    if not listed:
+    if not listed and (found is None or request.get("paths")):
         raise program.UnusableError(f"{root}: there is no file to look at; name what there is at `paths`")
     scan = Scan(request, root, found, listed, baseline, today)
     checks = scan.checks()
