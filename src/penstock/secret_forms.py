@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from html import escape
@@ -15,6 +16,7 @@ ENCODED_FROM_BYTES = 6
 
 _TELLING_LINE_BYTES = 16
 _LINE_WIDTHS = (60, 64, 76)  # xxd -p, PEM, base64 and MIME
+_PUBLIC_KEY = re.compile(rb"\xa1(.)\x03(.)\x00[\x02\x03\x04]", re.DOTALL)
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
 
 
@@ -29,12 +31,38 @@ def forms_of(value: bytes) -> Iterator[tuple[bytes, bool]]:
         for form in _encoded(whole):
             yield form, True
     lines = {line.strip() for line in whole.splitlines()} - {whole}
+    public = _public_lines(whole)
     for line in sorted(lines):
         if len(line) >= ENCODED_FROM_BYTES:
-            tells = len(line) >= _TELLING_LINE_BYTES and not line.startswith(b"-----")
+            framing = line.startswith(b"-----")
+            tells = len(line) >= _TELLING_LINE_BYTES and not framing and line not in public
             yield line, tells
             for form in _encoded(line):
                 yield form, tells
+
+
+def _public_lines(whole: bytes) -> frozenset[bytes]:
+    """The lines of a private key on an elliptic curve, in PEM, that hold nothing but its public key.
+
+    The private key comes first, and the public one after it, tagged [1] (RFC 5915, section 3).
+    """
+    lines = [line.strip() for line in whole.splitlines()]
+    if not (lines and lines[0].startswith(b"-----BEGIN") and lines[0].endswith(b"PRIVATE KEY-----")):
+        return frozenset()
+    body = [line for line in lines[1:] if not line.startswith(b"-----")]
+    try:
+        key = base64.b64decode(b"".join(body), validate=True)
+    except ValueError:
+        return frozenset()
+    found = next((each for each in _PUBLIC_KEY.finditer(key) if each[1][0] == each[2][0] + 2), None)
+    if found is None:
+        return frozenset()
+    public, at = set(), 0
+    for line in body:
+        if at * 3 // 4 >= found.start():
+            public.add(line)
+        at += len(line)
+    return frozenset(public)
 
 
 def _encoded(value: bytes) -> Iterator[bytes]:

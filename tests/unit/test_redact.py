@@ -240,6 +240,32 @@ def test_a_secret_in_an_output_is_found_by_name_across_pieces() -> None:
     assert redactor.found_in([random.Random(1).randbytes(1 << 20)]) is None
 
 
+@pytest.mark.parametrize("form", ["TraditionalOpenSSL", "PKCS8"])
+def test_the_public_part_of_a_private_key_is_no_find(form: str) -> None:
+    """Who signs with a key publishes the other half of it, which such a file holds too."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    for _ in range(20):
+        key = ec.generate_private_key(ec.SECP256R1())
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            getattr(serialization.PrivateFormat, form),
+            serialization.NoEncryption(),
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        redactor = Redactor({"KEY": private})
+        assert redactor.found_in([public]) is None
+        assert redactor.found_in([private]) == "KEY"
+        first = private.splitlines()[1]
+        assert redactor.found_in([b"a line of it: ", first]) == "KEY"
+        number = key.private_numbers().private_value.to_bytes(32, "big")
+        held = [line for line in private.splitlines()[1:-1] if number[:16] in base64.b64decode(line + b"==")]
+        assert all(redactor.found_in([line]) == "KEY" for line in held)
+
+
 def test_the_frame_of_a_key_is_masked_but_is_no_find() -> None:
     redactor = Redactor({"KEY": PEM})
     assert redactor.mask(b"-----BEGIN KEY-----") == b"***"
