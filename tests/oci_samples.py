@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import fault_proxy
 from docker_registry import Registry
 from penstock.plan import carrying
 from penstock.programs.common import digests
@@ -166,3 +167,8 @@ def put(registry: Registry, name: str, tag: str, manifest: bytes) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def one_a_second(what: str) -> fault_proxy.Act:
+    """An answer of which a byte comes every second."""
+    return fault_proxy.slow_head(1) if "header" in what else fault_proxy.slow_body(1)

@@ -20,6 +20,7 @@ from .repository import Repository
 
 ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
+LAYER_TYPES = "application/vnd.cncf.model."
 RUN, PLAN = "penstock.run", "penstock.plan"
 STABLE_RUN = "penstock/stable.json"
 """What the run's digest is the digest of, in an artifact."""

@@ -17,7 +17,9 @@ from typing import TypeVar
 
 from ..common.program import Progress, RefusedError, UnavailableError
 
-PATIENCE_S = 60.0
+PATIENCE_S = 45.0
+"""So that a program that was started has ended a minute later."""
+
 STEP_BYTES = 1 << 16
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Before the second and each later attempt; those after the last are not made."""

@@ -7,15 +7,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..common import digests
 from ..common.program import RefusedError, UnusableError
 from . import artifact, packing, references, referring
+from .blobs import CHUNK_BYTES
 from .manifests import Descriptor, Manifest
-from .repository import Repository, title
+from .repository import Repository
 from .unpacking import Target, checked
 
 LIMIT_BYTES = 1 << 40
@@ -39,15 +40,15 @@ def pull(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
     wanted = _paths(manifest)
     evidence = referring.of(repository, manifest.digest) if request.get("evidence") else []
     to.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(to) as folder, _opened(folder) as root:
-        target = Target(root, int(request.get("limit_bytes") or LIMIT_BYTES))
-        for path, layer in wanted.items():
-            _fetch(repository, target, layer, path, folder)
+    with tempfile.TemporaryFile(dir=to.parent) as file:
+        parts = [_fetched(repository, file, layer, path) for path, layer in wanted.items()]
         for number, each in enumerate(evidence, 1):
-            _fetch_evidence(repository, target, each, f"{OWN}/{number}")
-        if to.exists():
-            to.rmdir()  # rename() would do without, but then another one's link could be in its place
-        folder.rename(to)
+            names = (
+                (f"{OWN}/{number}/{layer.annotations.get(packing.TITLE, '')}", layer) for layer in each.layers
+            )
+            parts += [_fetched(repository, file, layer, path) for path, layer in names]
+        # the network is done with: whatever ends this before leaves nothing
+        _unpack(file, parts, to, int(request.get("limit_bytes") or LIMIT_BYTES))
     return {"publications": [], "facts": _facts(repository, manifest, evidence) | {"paths": sorted(wanted)}}
 
 
@@ -108,42 +109,61 @@ def _paths(manifest: Manifest) -> dict[str, Descriptor]:
     return found
 
 
-def _fetch(repository: Repository, target: Target, layer: Descriptor, path: str, folder: Path) -> None:
-    """A layer's file or files, which then have to be what the run called them."""
-    form = layer.media_type.rpartition(".")[2]
-    if form not in ("raw", "tar"):
-        raise RefusedError(f"{path}: a layer of the kind {layer.media_type!r}, which Penstock never writes")
-    with _held(repository, layer, path) as file:
-        if form == "raw":
-            target.file(os.fsencode(path), iter(partial(file.read, 1 << 16), b""))
-        else:
-            target.unpack(file, path, layer.size, path)
-    said = layer.annotations.get(packing.CONTENT)
-    if said is not None and digests.of_path(folder / path).digest != said:
-        raise RefusedError(f"{path}: what was unpacked is not what was judged; nothing was kept")
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A layer that was fetched: where it goes, and where it starts in the file that holds them all."""
+
+    path: str
+    layer: Descriptor
+    start: int
 
 
-def _fetch_evidence(repository: Repository, target: Target, manifest: Manifest, folder: str) -> None:
-    for layer in manifest.layers:
-        name = f"{folder}/{layer.annotations.get(packing.TITLE, '')}"
-        with _held(repository, layer, name) as file:
-            target.file(os.fsencode(name), iter(partial(file.read, 1 << 16), b""))
+def _fetched(repository: Repository, file: BinaryIO, layer: Descriptor, path: str) -> _Part:
+    """Fetch a layer, all of it and checked before any of it is looked at."""
+    start = file.seek(0, os.SEEK_END)
+
+    def write(chunks: Iterator[bytes]) -> None:
+        file.seek(start)
+        file.truncate()
+        file.writelines(chunks)
+
+    repository.chunks(layer, path, write)
+    return _Part(path, layer, start)
 
 
-@contextmanager
-def _held(repository: Repository, layer: Descriptor, name: str) -> Iterator[BinaryIO]:
-    """A layer, all of it and checked before any of it is looked at."""
-    with tempfile.TemporaryFile() as file:
+def _unpack(file: BinaryIO, parts: list[_Part], to: Path, limit_bytes: int) -> None:
+    """Put what was fetched in its place, all of it or nothing."""
+    with _beside(to) as folder, _opened(folder) as root:
+        target = Target(root, limit_bytes)
+        for part in parts:
+            file.seek(part.start)
+            _put(file, part, target)
+            said = part.layer.annotations.get(packing.CONTENT)
+            if said is not None and digests.of_path(folder / part.path).digest != said:
+                raise RefusedError(f"{part.path}: what was unpacked is not what was judged; nothing was kept")
+        if to.exists():
+            to.rmdir()  # rename() would do without, but then another one's link could be in its place
+        folder.rename(to)
 
-        def write(chunks: Iterator[bytes]) -> None:
-            file.seek(0)
-            file.truncate()
-            for chunk in chunks:
-                file.write(chunk)
 
-        repository.chunks(layer, title(layer) or name, write)
-        file.seek(0)
-        yield file
+def _put(file: BinaryIO, part: _Part, target: Target) -> None:
+    """A layer's file or files. Models' layers are raw or tars; what refers to them is files."""
+    form = part.layer.media_type.rpartition(".")[2]
+    if form == "tar":
+        target.unpack(file, part.path, part.layer.size, part.path)
+    elif form == "raw" or not part.layer.media_type.startswith(artifact.LAYER_TYPES):
+        target.file(os.fsencode(part.path), _chunks(file, part.layer.size))
+    else:
+        raise RefusedError(
+            f"{part.path}: a layer of the kind {part.layer.media_type!r}, which Penstock never writes"
+        )
+
+
+def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size:
+        chunk = file.read(min(size, CHUNK_BYTES))
+        size -= len(chunk)
+        yield chunk
 
 
 @contextmanager

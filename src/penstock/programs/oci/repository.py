@@ -25,9 +25,8 @@ from .patience import PATIENCE_S, MismatchError, PassingError, Patience, attempt
 MAX_DEPTH = 3
 MAX_MANIFESTS = 1_000
 
-_RANGE_INVALID = 416
-_BLOB_UNKNOWN = 404
-_UPLOAD_ANSWERS = (_RANGE_INVALID, _BLOB_UNKNOWN)
+_LOST_UPLOADS = (400, 404, 416)
+"""What a registry answers to an upload that was damaged, forgotten or does not fit: another one may."""
 
 
 def opened(request: Mapping[str, Any]) -> Repository:
@@ -89,7 +88,7 @@ class Repository:
             data=partial(Body, blob, moved) if blob.size else b"",
             headers={"Content-Type": "application/octet-stream"},
         ) as response:
-            if response.status_code in _UPLOAD_ANSWERS:  # the upload was lost; another one may not be
+            if response.status_code in _LOST_UPLOADS:
                 raise PassingError(self._client.explained(response))
             if response.status_code != CREATED:
                 raise UnavailableError(self._client.explained(response))
