@@ -161,11 +161,13 @@ class Observed(Record):
     """What was seen of a stage that was shown the whole source and observed.
 
     Attributes:
+        where: Where the stage is declared: file, line and name.
         whole: Why it could not be observed, so that the whole source counts as its input.
         undeclared: What it read and does not declare; all of it is in its key.
         unread: Inputs that it declares and never looked at, if that was asked for (`--observe`).
     """
 
+    where: str = ""
     whole: str | None = None
     undeclared: tuple[Undeclared, ...] = ()
     unread: tuple[str, ...] = ()

@@ -14,21 +14,25 @@ class LocalHistory:
     """The history in a project's index and the store.
 
     A store that cannot be written costs explanations, not runs: writes that only serve them may fail.
+
+    Attributes:
+        label: Set for runs whose keys are not to be compared with those of others, as they hold more.
     """
 
     nothing = "no earlier result"
 
     def __init__(self, store: Store, index: StatIndex) -> None:
+        self.label = ""
         self._store = store
         self._index = index
 
     def last_key(self, stage: str) -> str | None:
         """The key that a stage's last result had."""
-        return self._index.last_key(stage)
+        return self._index.last_key(stage + self.label)
 
     def set_last_key(self, stage: str, key: str, run_id: str) -> None:
         """Remember the key of a stage's result."""
-        self._index.set_last_key(stage, key, run_id)
+        self._index.set_last_key(stage + self.label, key, run_id)
 
     def key_document(self, key: str) -> Document | None:
         """What a key is the digest of, if it is still known."""

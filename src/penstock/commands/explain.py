@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from penstock.commands.project import Project, add_pipeline, open_project
 from penstock.errors import UsageError
-from penstock.report import keep
+from penstock.report import keep, observed_text
 from penstock.results import Change, Reason, StageResult, StageState
 from penstock.runner.assess import Walk, assess, drive
 from penstock.runner.selection import select
@@ -71,6 +71,8 @@ def _facts(result: StageResult) -> Iterator[str]:
     if result.made_at:
         yield f"  made     {result.made_at}"
     yield f"  command  {' '.join(result.run.split())}"
+    for line in observed_text.facts(result):
+        yield f"  {line}"
     for label, parts in (("reads", result.inputs), ("wrote", result.outputs)):
         for part in parts:
             count = f", {part.files} files" if part.files != 1 else ""

@@ -14,6 +14,7 @@ from penstock.commands.project import add_pipeline, add_selection, open_project
 from penstock.errors import UsageError
 from penstock.executors.local import LocalExecutor
 from penstock.observer import Observer
+from penstock.plan.model import Plan
 from penstock.report import keep
 from penstock.report.console import PlainObserver, summary
 from penstock.runner.run import Options, Run
@@ -33,6 +34,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "-k", "--keep-going", action="store_true", help="after a failure, run all that does not need it"
+    )
+    group.add_argument(
+        "--observe",
+        action="store_true",
+        help="show stages the whole source, and say what they read undeclared and what they declare in vain",
     )
     group.add_argument("-n", "--dry-run", action="store_true", help="say what would run, and run nothing")
     group.add_argument(
@@ -58,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(project.executor, LocalExecutor):
             project.executor.tidy()
         run = Run(
-            plan=project.plan,
+            plan=_plan(options, project),
             executor=project.executor,
             history=project.history,
             observer=observer,
@@ -88,7 +94,17 @@ def _options(options: argparse.Namespace, project: Project) -> Options:
         jobs=jobs,
         keep_going=options.keep_going,
         release=release(os.environ),
+        observe=options.observe,
     )
+
+
+def _plan(options: argparse.Namespace, project: Project) -> Plan:
+    if not options.observe:
+        return project.plan
+    from penstock.runner.observed import all_observed
+
+    project.history.label = " --observe"
+    return all_observed(project.plan)
 
 
 def _positive(text: str) -> int:

@@ -256,6 +256,8 @@ class Watch:
         if place is None or not self._is_inside(place):
             return
         path = place[len(self.inside) :]
+        if not path and how == SEEN:
+            return  # the directory itself is always there
         if self._is_known(path, how):
             return
         above = _upwards(path)

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from penstock.inert import one_line
 from penstock.report import wording
+from penstock.report.observed_text import blocks
 from penstock.report.plain import PlainObserver
 from penstock.report.style import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Style, columns_of, style_of, wrap
 from penstock.results import (
@@ -67,9 +68,10 @@ def render(report: RunReport, *, place: str, style: Style, explained: bool = Tru
         place: Where `run.json` is, or how to get at it.
         explained: Whether `penstock explain` knows of the run.
     """
-    blocks = (
+    sections = (
         _stages(report, style),
         _gates(report.gates, style),
+        _observed(report, style),
         *(
             _failure(stage, place, style, explained=explained)
             for stage in wording.of(report.stages, *wording.BROKEN)
@@ -78,7 +80,7 @@ def render(report: RunReport, *, place: str, style: Style, explained: bool = Tru
         _places(report, place, style),
         _last_line(report, style),
     )
-    texts = ["\n".join(lines) for block in blocks if (lines := list(block))]
+    texts = ["\n".join(lines) for block in sections if (lines := list(block))]
     return "\n" + "\n\n".join(texts) + "\n"
 
 
@@ -114,6 +116,14 @@ def _stages(report: RunReport, style: Style) -> Iterator[str]:
     hidden = len(report.stages) - len(shown)
     if hidden:
         yield "  " + style.paint(f"= and {wording.count(hidden, 'cached stage')}", CYAN)
+
+
+def _observed(report: RunReport, style: Style) -> Iterator[str]:
+    for first, *rest in blocks(report):
+        lines = wrap(style.write(first), style.width - 2)
+        yield "\n    ".join(("  " + style.paint(lines[0], YELLOW), *lines[1:]))
+        for line in rest:
+            yield "  " + style.write(line)
 
 
 def _time(stage: StageResult) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from penstock.errors import EXIT_OK
 from penstock.inert import one_line
 from penstock.report import wording
+from penstock.report.observed_text import rows
 from penstock.results import GateResult, Publication, RunReport, StageResult, StageState, Verdict
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def render(
         )
     blocks += _measured(headlines or {})
     blocks += [_scan(each) for each in scans]
-    blocks += [block for block in (_stages(report), _published(report), _holdouts(report)) if block]
+    blocks += [
+        block
+        for block in (_stages(report), _undeclared(report), _published(report), _holdouts(report))
+        if block
+    ]
     if report.warnings:
         rows = [(code(text),) for text in report.warnings]
         table = _table(("warning",), rows, _SMALL_CHARACTERS)
@@ -153,6 +158,15 @@ def _stages(report: RunReport) -> str:
     if wording.of(report.stages, *wording.BROKEN, StageState.INTERRUPTED):
         return f"### Stages\n\n{table}"
     return _folded(wording.count(len(report.stages), "stage"), table)
+
+
+def _undeclared(report: RunReport) -> str:
+    found = rows(report)
+    cells = [tuple(code(each) if each else "" for each in row) for row in found]
+    if not cells:
+        return ""
+    table = _table(("stage", "reads, undeclared", "to declare it"), cells, _SMALL_CHARACTERS)
+    return _folded(wording.count(len(cells), "undeclared input"), table)
 
 
 def _published(report: RunReport) -> str:

@@ -124,7 +124,9 @@ class Walk(Record, Generic[T], frozen=False):
                 facts = await self.executor.facts(observation.looks, outputs) or {}
                 standing = replace(await self._stand(as_run, facts), base=base.key)
                 parts = base.parts if self.audit else None
-                standing = replace(standing, observed=told(as_run, stage, observation, facts, parts))
+                standing = replace(
+                    standing, observed=told(self.plan, as_run, stage, observation, facts=facts, parts=parts)
+                )
             if standing.hit is not None:
                 return standing
             newest = newest or standing

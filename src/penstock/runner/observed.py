@@ -49,9 +49,11 @@ def learned(stage: Stage, declared: Stage) -> tuple[Produced, ...]:
 
 
 def told(
+    plan: Plan,
     stage: Stage,
     declared: Stage,
     observation: Observation,
+    *,
     facts: Mapping[str, str],
     parts: Sequence[Part] | None,
 ) -> Observed:
@@ -71,7 +73,18 @@ def told(
     unread: tuple[str, ...] = ()
     if parts is not None and observation.why is None:
         unread = tuple(part.path for part in parts if not _touched(part.path, observation.touched))
-    return Observed(whole=observation.why, undeclared=(*made, *_gathered(read)), unread=unread)
+    return Observed(
+        where=plan.place(declared),
+        whole=observation.why,
+        undeclared=(*made, *_gathered(read)),
+        unread=unread,
+    )
+
+
+def all_observed(plan: Plan) -> Plan:
+    """The plan with every stage observed that can be (`--observe`): not those that work outside."""
+    stages = (each if each.outside else replace(each, observe=True) for each in plan.stages)
+    return replace(plan, stages=tuple(stages))
 
 
 def _made(item: Produced, observation: Observation) -> Undeclared:

@@ -84,7 +84,14 @@ class Watched(Generic[T]):
         facts = self.facts or {}
         parts = [part for part in standing.parts if part.path not in self._added()]
         as_run = extended(self.walk.plan, self.declared, observation)
-        observed = told(as_run, self.declared, observation, facts, parts if self.walk.audit else None)
+        observed = told(
+            self.walk.plan,
+            as_run,
+            self.declared,
+            observation,
+            facts=facts,
+            parts=parts if self.walk.audit else None,
+        )
         standing = replace(standing, observed=observed)
         if outcome.key is None:
             return standing

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from markupsafe import Markup
 
-from penstock.report import wording
+from penstock.report import observed_text, wording
 from penstock.report.console import STATES
 from penstock.report.html import data, graph, svg
 from penstock.report.html.blocks import (
@@ -102,6 +102,9 @@ def _stage(stage: StageResult) -> Iterator[Block]:
     for title, parts in (("Reads", stage.inputs), ("Makes", stage.outputs)):
         if parts:
             yield _parts(title, parts)
+    undeclared = [(each,) for each in observed_text.facts(stage)]
+    if undeclared:
+        yield table("Seen of it", (Column("what", "name"),), undeclared, most=_MOST_PARTS, titled=True)
     if stage.state in (*wording.BROKEN, StageState.INTERRUPTED):
         text = wording.log(stage)
         note = "The beginning is left out: see run.json.\n…" if len(text) > _MOST_CHARACTERS else ""
