@@ -203,7 +203,14 @@ def credentials() -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
-def fetch(repository: Repository, file: str, workspace: Path, *, local: bool = True, **environ: str) -> Ended:
+def fetch(
+    repository: Repository,
+    file: str,
+    workspace: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    local: bool = True,
+) -> Ended:
     """Fetch what a `.dvc` file of a repository stands for, as the stage of a data set does.
 
     Args:
@@ -221,7 +228,9 @@ def fetch(repository: Repository, file: str, workspace: Path, *, local: bool = T
     name = tools_of(read.kind) or ("dvc" if read.imported else None)
     python = tools(name) if name else Path(sys.executable)
     seen = {"PENSTOCK_ROOT": str(repository.place)} if local else {}
-    return run_program("dvc_fetch", request, workspace, python, {**repository.environ, **seen, **environ})
+    return run_program(
+        "dvc_fetch", request, workspace, python, {**repository.environ, **seen, **(environ or {})}
+    )
 
 
 def state(folder: Path) -> dict[str, tuple[int, int, str]]:

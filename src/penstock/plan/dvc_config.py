@@ -86,10 +86,10 @@ class Remotes(Record):
         Raises:
             ValueError: It is of a kind that Penstock has no tools for; says so.
         """
-        name = name or self.default
+        name = name or self.default or ""
         scheme = "remote"
         for _ in range(len(self.urls) + 1):
-            url = self.urls.get(name or "")
+            url = self.urls.get(name.lower())
             if url is None:
                 return UNKNOWN
             scheme, found, rest = url.partition("://")

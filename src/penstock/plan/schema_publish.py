@@ -109,6 +109,8 @@ class DvcFile(Record):
     """By path or role; if absent, those in the role `model` or called so."""
     remote: Text | None = None
     """As .dvc/config calls it; its default if absent."""
+    path: FilePath | None = None
+    """Directory of the `.dvc` files, if git ignores the outputs' own; beside the outputs if absent."""
     secrets: list[VariableName] = Field(default_factory=list)
     """That the remote asks for, as environment variables."""
 

@@ -72,8 +72,8 @@ class Repository:
 def read(directory: str) -> Repository:
     """The configuration of the repository in a directory of the project.
 
-    The shared part is in the workspace; the part of this machine's own, which may hold passwords, is read
-    where it lies and written only to a `Scratch`, which is removed again.
+    The shared part is in the workspace or there; the part of this machine's own, which may hold passwords, is
+    read where it lies and written only to a `Scratch`, which is removed again.
 
     Raises:
         UnusableError: It cannot be read.
@@ -82,7 +82,9 @@ def read(directory: str) -> Repository:
     home = Path(root, directory) if root else None
     base = (home or Path(directory)).absolute() / ".dvc"
     sections: Sections = {}
-    for place in (Path(directory, ".dvc", "config"), *((base / "config.local",) if home else ())):
+    carried = Path(directory, ".dvc", "config")
+    shared = carried if carried.is_file() or not home else base / "config"
+    for place in (shared, *((base / "config.local",) if home else ())):
         if place.is_file():
             for name, values in _read(place, base).items():
                 sections.setdefault(name, {}).update(values)

@@ -291,7 +291,7 @@ class TestFromS3:
     def test_everything_comes_with_credentials(
         self, bucket: Repository, workspace: Path, *, local: bool
     ) -> None:
-        ended = fetch(bucket, "data/dir.dvc", workspace, local=local, **credentials())
+        ended = fetch(bucket, "data/dir.dvc", workspace, credentials(), local=local)
         assert ended.code == 0
         assert written(workspace) == {f"data/dir/{name}": content for name, content in FILES.items()}
         assert SECRET not in ended.said
@@ -314,7 +314,7 @@ class TestFromS3:
 
     def test_a_bucket_that_is_not_there_is_said(self, bucket: Repository, s3: str, workspace: Path) -> None:
         bucket.remote("s3://nobody/path", endpointurl=s3)
-        assert fetch(bucket, "data/t.csv.dvc", workspace, **credentials()).code == 5
+        assert fetch(bucket, "data/t.csv.dvc", workspace, credentials()).code == 5
 
 
 class TestImports:
