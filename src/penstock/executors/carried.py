@@ -35,6 +35,8 @@ SURVEY = (
     "results.py",
 )
 """For `survey`."""
+ASSEMBLE = ("executors/assemble.py", "executors/image_layers.py")
+"""For `assemble`."""
 LAUNCH = "launch"
 """The program in that directory; a Python is mounted at `RUNTIME`, whatever the image has itself."""
 RUNTIME = "/penstock/runtime"
@@ -48,6 +50,7 @@ for loader in $at/usr/lib/*-linux-gnu/ld-linux-*.so.*; do  # /lib64 may lead to 
   exec "$loader" --library-path "$libraries" "$at/usr/local/bin/python3" -I -S "${0%/*}" "$@"
 done
 """.replace("RUNTIME", RUNTIME)
+_PROGRAMS = frozenset({"executors/assemble.py", "executors/in_container.py", "executors/survey.py"})
 _PACKAGES = ("__init__.py", "cache/__init__.py", "executors/__init__.py")
 
 
@@ -55,7 +58,7 @@ _PACKAGES = ("__init__.py", "cache/__init__.py", "executors/__init__.py")
 def carried(modules: tuple[str, ...]) -> Mapping[str, str]:
     """Path to text of a directory that `python -I -S DIRECTORY` runs: the `main` of its last executor."""
     home = Path(__file__).parent.parent
-    (program,) = (name for name in modules if name in ("executors/in_container.py", "executors/survey.py"))
+    (program,) = _PROGRAMS.intersection(modules)
     module = f"penstock.{program.removesuffix('.py').replace('/', '.')}"
     return {
         LAUNCH: _LAUNCHER,

@@ -130,7 +130,7 @@ class Images(Record, frozen=False):
         if not self._platform:
             with asking("the Dagger engine does not answer"):
                 self._platform = await dag.default_platform()
-        known = {"platform": self._platform, "image": await self._reference(image_of(stage))}
+        known = {"platform": self._platform, "image": await self.reference(image_of(stage))}
         environment = stage.environment
         if environment.python:
             known["python"] = environment.python
@@ -138,7 +138,12 @@ class Images(Record, frozen=False):
             known["requirements"] = (await self._requirements(environment)).digest
         return known
 
-    async def _reference(self, image: str) -> str:
+    async def reference(self, image: str) -> str:
+        """The image's name with its digest.
+
+        Raises:
+            ExecutorError: It cannot be had.
+        """
         async with self._lock(image):
             if image not in self._references:
                 with asking(f"image {image!r} cannot be had"):
@@ -163,7 +168,7 @@ class Images(Record, frozen=False):
         Raises:
             ExecutorError: The image cannot be had, or the environment not be built.
         """
-        reference = await self._reference(image_of(stage))
+        reference = await self.reference(image_of(stage))
         key = (reference, stage.environment)
         async with self._lock(key):
             if key not in self._ready:
@@ -178,6 +183,15 @@ class Images(Record, frozen=False):
                         LIBRARY, library, read_only=True
                     ).sync()
         return _with_gpus(self._ready[key], stage.accelerator)
+
+    async def equipped(self, image: str, environment: Environment) -> dagger.Container:
+        """An image with an environment installed, and nothing of Penstock.
+
+        Raises:
+            ExecutorError: The image cannot be had, or the environment not be built.
+        """
+        base = dag.container().from_(await self.reference(image)).with_user("0:0")
+        return await self._installed(base, environment)
 
     async def _installed(self, base: dagger.Container, environment: Environment) -> dagger.Container:
         wanted = await self._requirements(environment)

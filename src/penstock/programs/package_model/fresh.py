@@ -18,7 +18,7 @@ from .served import CODE
 
 _CODE = """\
 import importlib, json, os, sys
-root, code, loader, example, pipe = sys.argv[1:]
+root, code, loader, example, alone, pipe = sys.argv[1:]
 sys.path.insert(0, os.path.join(root, code))
 import pandas as pd
 from penstock_model.common import packages
@@ -26,13 +26,17 @@ with open(os.path.join(root, example), encoding="utf-8") as file:
     asked = json.load(file)
 try:
     rows = pd.DataFrame(**asked["request"]["dataframe_split"])
-    said = importlib.import_module(loader)._load_pyfunc(root).predict(rows)
+    model = importlib.import_module(loader)._load_pyfunc(root)
+    some = [model.predict(rows.iloc[[at]]) for at in range(min(len(rows), int(alone)))]
+    said = pd.concat([model.predict(rows), *some])
     found = {"said": said.astype(object).where(said.notna(), None).to_numpy().tolist()}
 except Exception as error:
     found = {"error": packages.told(error)}
 with os.fdopen(int(pipe), "w") as file:
     json.dump(found, file)
 """
+_ALONE = 10
+"""Rows that are also asked about one by one: a service gets them so."""
 
 
 def check(root: Path, loader: str) -> None:
@@ -52,12 +56,14 @@ def check(root: Path, loader: str) -> None:
             "add what is missing to the stage's `inputs`, or to the project's lock file"
         )
     example = json.loads((root / EXAMPLE).read_text(encoding="utf-8"))
-    for number, (said, wanted) in enumerate(zip(found["said"], example["expected"], strict=True)):
-        for column, one, other in zip(example["columns"], said, wanted, strict=True):
-            if not same(one, other, example["tolerance"] * largest(example["expected"])):
+    expected = example["expected"]
+    for number, said in enumerate(found["said"]):
+        at = number % len(expected)
+        for column, one, other in zip(example["columns"], said, expected[at], strict=True):
+            if not same(one, other, example["tolerance"] * largest(expected)):
                 raise RefusedError(
-                    f"{root}: of example row {number + 1} the package says {column} {one!r}, and the model "
-                    f"said {other!r} among all rows: it depends on the rows beside, or on chance"
+                    f"{root}: of example row {at + 1} the package says {column} {one!r}, and the model said "
+                    f"{other!r} among all rows: it depends on the rows beside, or on chance"
                 )
 
 
@@ -80,7 +86,8 @@ def _asked(root: Path, loader: str) -> dict[str, Any]:
     known = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     elsewhere = [each for each in known if Path(each).is_absolute() and not Path(each).is_relative_to(top)]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", _CODE, str(root.resolve()), CODE, loader, EXAMPLE, str(writing)]
+        arguments = [str(root.resolve()), CODE, loader, EXAMPLE, str(_ALONE), str(writing)]
+        command = [sys.executable, "-c", _CODE, *arguments]
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(elsewhere), "PYTHONDONTWRITEBYTECODE": "1"}
         child = subprocess.Popen(  # noqa: S603 - fixed
             command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[writing]
