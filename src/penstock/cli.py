@@ -23,6 +23,7 @@ COMMANDS = {
     "baseline": "take a run's predictions as what later models are compared with",
     "report": "write a run's page, and open it; put two runs beside each other",
     "verify": "compare two runs: the same, or where they part first and why",
+    "models": "show, compare, promote, roll back and load the versions of models in the registry",
     "evidence": "say what a published model was made of and who signed it, and verify that",
     "audit": "say who did what to published models, and verify that nothing of it was changed",
     "init": "write a pipeline file for this repository",
