@@ -97,6 +97,12 @@ class Registry:
             assert len(body) == part["size"]
         return digest
 
+    def referrers(self, name: str, digest: str) -> list[dict[str, Any]]:
+        """What is listed under a manifest's tag as referring to it."""
+        data = self.manifest(name, digest.replace(":", "-"))
+        found: list[dict[str, Any]] = json.loads(data)["manifests"] if data is not None else []
+        return found
+
     def blob_file(self, digest: str) -> Path:
         """Where it keeps a blob."""
         digits = digest.removeprefix("sha256:")
@@ -165,12 +171,12 @@ class Tls:
     key: Path
 
 
-def certificates(folder: Path) -> Tls:
-    """New ones; the test is skipped without openssl."""
+def certificates(folder: Path, name: str = "localhost") -> Tls:
+    """New ones, for a host of this name too; the test is skipped without openssl."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    (folder / "names").write_text(f"subjectAltName=IP:127.0.0.1,DNS:{name}\nbasicConstraints=CA:FALSE\n")
     _openssl(
         folder,
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-authority -keyout ca.key -out ca.pem",

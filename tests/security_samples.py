@@ -70,7 +70,8 @@ class Project:
     def scan(self, *checks: str, **options: Any) -> Document:
         """The document of a scan."""
         assert self.start(*checks, **options) == 0
-        return self.read("result")
+        document: Document = self.read("result")
+        return document
 
     def read(self, name: str) -> Any:
         """What the last scan wrote."""
@@ -84,7 +85,7 @@ class Project:
         """A command of git in the project."""
         done = subprocess.run(
             ["git", "-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false", *arguments],
-            cwd=self.root, env=_git_environment() | variables, capture_output=True, check=True,
+            cwd=self.root, env={**_git_environment(), **variables}, capture_output=True, check=True,
         )  # fmt: skip
         return done.stdout.decode("utf-8", "surrogateescape").strip()
 

@@ -186,7 +186,7 @@ def _batch(request: Mapping[str, Any], batch: Mapping[str, str]) -> dict[Pair, l
             except subprocess.TimeoutExpired:
                 problem = "the advisory service took too long"
                 break
-            answer = _answer(done.stdout)
+            answer = _answer(done.stdout, batch)
             if answer is not None:
                 return answer
             problem = _reason(done.stderr)
@@ -196,7 +196,7 @@ def _batch(request: Mapping[str, Any], batch: Mapping[str, str]) -> dict[Pair, l
     return dict.fromkeys(batch.items(), problem)
 
 
-def _answer(printed: bytes) -> dict[Pair, list[Advisory] | str] | None:
+def _answer(printed: bytes, batch: Mapping[str, str]) -> dict[Pair, list[Advisory] | str] | None:
     try:
         document = json.loads(printed)
         listed = document["dependencies"]
@@ -206,6 +206,8 @@ def _answer(printed: bytes) -> dict[Pair, list[Advisory] | str] | None:
     for each in listed:
         if "version" in each and isinstance(each.get("vulns"), list):
             known[each["name"], each["version"]] = [_advisory(one) for one in each["vulns"]]
+        elif each["name"] in batch:
+            known[each["name"], batch[each["name"]]] = "it is not known there"
     return known
 
 

@@ -14,6 +14,7 @@ import lzma
 import pickletools
 import re
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ _PROTOCOL = re.compile(rb"\x80[\x02-\x05]")
 _OPCODES = frozenset(each.code.encode("latin-1") for each in pickletools.opcodes)
 _IMPORTS = frozenset({"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"})
 _NAMES = re.compile(r"[\w.]+ [\w.]+")
+_ENOUGH, _FEW = 10_000, 2
+"""So many instructions are no chance; so few are."""
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _OBJECTS = re.compile(rb"'descr': (?:'[|=<>]?O\d*'|\[.*'[|=<>]?O\d*')", re.DOTALL)
 _PACKED: Mapping[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
@@ -59,7 +63,7 @@ def pickles(files: Sequence[File]) -> Check:
     for number, file in enumerate(files, 1):
         try:
             with file.place.open("rb") as opened:
-                for member, kind in _within(opened, file.path, 0):
+                for member, kind in _within(opened, 0):
                     check.findings.append(_finding(file, member, kind))
         except (OSError, ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             check.problems.append(f"{file.path} cannot be read: {error}"[:300])
@@ -68,36 +72,38 @@ def pickles(files: Sequence[File]) -> Check:
     return check
 
 
-def _within(file: IO[bytes], name: str, depth: int) -> Iterator[tuple[str, str]]:
+def _within(file: IO[bytes], depth: int) -> Iterator[tuple[str, str]]:
     """(name within the file, kind) of what runs code; the name of the file itself is empty."""
     head = file.read(_HEAD)
-    kind = _kind(head)
+    kind = _kind(head, lambda: file.read(_SCANNED - len(head)))
     if kind:
         yield "", kind
         return
     if depth == _DEEPEST:
         return
     opened = next((each for magic, each in _PACKED.items() if head.startswith(magic)), None)
-    if opened is None and head[:1] == b"\x78" and len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0:
+    if opened is None and _is_zlib(head):
         opened = _Deflated
     file.seek(0)
     if opened is not None:
-        yield from _unpacked(file, opened, name, depth)
-    elif head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or (depth == 0 and zipfile.is_zipfile(file)):
+        yield from _unpacked(file, opened, depth)
+    elif head.startswith(_ZIP) or (depth == 0 and zipfile.is_zipfile(file)):
         yield from _zipped(file, depth)
     elif head[257:262] == b"ustar":
         file.seek(0)
         yield from _tarred(file, depth)
 
 
-def _unpacked(
-    file: IO[bytes], opened: Callable[[IO[bytes]], Any], name: str, depth: int
-) -> Iterator[tuple[str, str]]:
+def _is_zlib(head: bytes) -> bool:
+    return head[:1] == b"\x78" and len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0
+
+
+def _unpacked(file: IO[bytes], opened: Callable[[IO[bytes]], Any], depth: int) -> Iterator[tuple[str, str]]:
     try:
         inner = io.BytesIO(opened(file).read(_SCANNED))
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
         return  # it only began like one
-    yield from ((f"{member}", kind) for member, kind in _within(inner, name, depth + 1))
+    yield from _within(inner, depth + 1)
 
 
 def _zipped(file: IO[bytes], depth: int) -> Iterator[tuple[str, str]]:
@@ -128,41 +134,50 @@ def _tarred(file: IO[bytes], depth: int) -> Iterator[tuple[str, str]]:
 
 def _member(opened: IO[bytes], name: str, size: int, depth: int) -> Iterator[tuple[str, str]]:
     head = opened.read(_HEAD)
-    nested = head.startswith((b"PK\x03\x04", *_PACKED)) and size <= _SCANNED and depth + 1 < _DEEPEST
-    inner = io.BytesIO(head + (opened.read(_SCANNED) if nested else b""))
-    for member, kind in _within(inner, name, depth + 1 if nested else _DEEPEST):
+    opened.seek(0)
+    archive = head.startswith((*_ZIP, *_PACKED))
+    fits = size <= _SCANNED and depth + 1 < _DEEPEST
+    if archive and not fits:
+        raise ValueError(f"{name[:100]!r} in it is an archive that is too large or too deep to look into")
+    nested = fits and (archive or _is_zlib(head) or head[257:262] == b"ustar")
+    inner = io.BytesIO(opened.read(_SCANNED)) if nested else opened
+    for member, kind in _within(inner, depth + 1 if nested else _DEEPEST):
         yield f"{name}{'!' if member else ''}{member}", kind
 
 
-def _kind(head: bytes) -> str | None:
-    """What runs code, by its first bytes."""
+def _kind(head: bytes, more: Callable[[], bytes]) -> str | None:
+    """What runs code, by its first bytes, or by more of them where those do not decide."""
     if head.startswith(b"\x93NUMPY"):
         return "an array of objects" if _OBJECTS.search(head[:4096]) else None
-    if _PROTOCOL.match(head) and _reads(head, least=2):
-        return "a pickle"
-    if head[:1] in _OPCODES and _reads(head, least=3, imports=True):
-        return "a pickle"
-    return None
+    known = bool(_PROTOCOL.match(head))
+    if not known and head[:1] not in _OPCODES:
+        return None
+    reads = _reads(head, imports=not known)
+    if reads is None and len(head) == _HEAD:
+        reads = _reads(head + more(), imports=not known)
+    # what begins like one and then is raw bytes may be an array that joblib wrote
+    return "a pickle" if reads or (reads is None and known) else None
 
 
-def _reads(head: bytes, *, least: int, imports: bool = False) -> bool:
-    """Whether bytes read as instructions of a pickle, to its end or to that of the bytes.
+def _reads(content: bytes, *, imports: bool) -> bool | None:
+    """Whether bytes read as a pickle; none if they do so far, and then end or are something else.
 
     Args:
-        least: Instructions that there must be.
-        imports: Whether one must import something, as text that reads like a pickle hardly does.
+        imports: Whether something must be imported, as text that reads like a pickle hardly does.
     """
-    number, found, last, at = 0, False, "", 0
+    number, found = 0, False
     try:
-        for code, argument, place in pickletools.genops(io.BytesIO(head)):
-            number, last, at = number + 1, code.name, place or 0
-            named = not isinstance(argument, str) or bool(_NAMES.fullmatch(argument))
-            found = found or (last in _IMPORTS and named)
-    except (ValueError, IndexError, OverflowError, UnicodeDecodeError, EOFError):
-        cut = len(head) == _HEAD and (at > _HEAD // 2 or found)
-        # what joblib wrote of an array follows its instructions raw
-        return number >= least and (cut or not imports)
-    return number >= least and last == "STOP" and (found or not imports)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in what is no pickle
+            for code, argument, _ in pickletools.genops(io.BytesIO(content)):
+                number += 1
+                named = not isinstance(argument, str) or bool(_NAMES.fullmatch(argument))
+                found = found or (code.name in _IMPORTS and named)
+                if number == _ENOUGH or (imports and found and number > _FEW):
+                    return True
+    except (ValueError, IndexError, OverflowError, EOFError, MemoryError):
+        return None if number or len(content) == _HEAD else False
+    return number >= _FEW and (found or not imports)
 
 
 def _finding(file: File, member: str, kind: str) -> Finding:
@@ -184,10 +199,12 @@ def _advice(file: File) -> tuple[str, bool]:
     """What picklescan says, which is no verdict, and whether it knows the file to be dangerous."""
     if file.size > _SCANNED:
         return "not asked about so large a file", False
-    from picklescan.scanner import scan_bytes  # type: ignore[import-not-found,unused-ignore]  # of the stage
+    from picklescan.scanner import scan_bytes  # type: ignore[import-not-found,import-untyped,unused-ignore]  # of the stage
 
     try:
-        said = scan_bytes(io.BytesIO(file.read()), file.path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            said = scan_bytes(io.BytesIO(file.read()), file.path)
     except Exception as error:  # noqa: BLE001 - whatever a foreign scanner dies of is advice at most
         return f"gave up ({type(error).__name__})", False
     named = sorted({f"{each.module}.{each.name}" for each in said.globals if each.safety.name == "Dangerous"})

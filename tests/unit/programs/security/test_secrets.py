@@ -12,7 +12,7 @@ from security_samples import GITHUB, KEY, PASSWORD, Project, places
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 AWS = "AKIA" + "Q3EGRWTHKJ7LP2XM"
-SECRETS = {
+SECRETS: dict[str, tuple[str, str | bytes]] = {
     # what detect-secrets and gitleaks both miss
     "an environment file": (".env", f"MYSQL_ROOT_PASSWORD={PASSWORD}"),
     "an exported variable": ("run.sh", f"export DB_PASSWORD={PASSWORD}"),
