@@ -25,6 +25,8 @@ from penstock.record import Record, field
 _FICLONE = 0x40049409
 _SHARE_FROM_BYTES = 1 << 16
 _BIND_FROM_BYTES = 1 << 18
+_BIND_AROUND_FROM_BYTES = 1 << 24
+"""Of a file that is no input, which a stage may write to: a database of runs, a log."""
 _COPY_CHUNK_BYTES = 1 << 20
 _MOST_TAKEN_APART = 512
 """Entries of a directory; beyond, what must not be seen is covered, and only its name remains."""
@@ -121,7 +123,7 @@ class Layout(Record, frozen=False):
             for name in files:
                 path, about = f"{folder}/{name}" if folder else name, entries[name].about
                 if about is not None and path not in self.reserved and not os.path.lexists(self.top / path):
-                    self._file(whole.place(path), path, about, bind=False)
+                    self._file(whole.place(path), path, about, bind=False, bind_from=_BIND_AROUND_FROM_BYTES)
                     if self.placed[path] is not None:
                         del self.placed[path]
                     self.around.add(path)
@@ -183,13 +185,19 @@ class Layout(Record, frozen=False):
         os.makedirs(os.path.dirname(self.top / path), exist_ok=True)
         self._file(origin, path, os.lstat(origin), bind=False)
 
-    def _file(self, origin: str, path: str, about: os.stat_result, *, bind: bool) -> None:
+    def _file(
+        self,
+        origin: str,
+        path: str,
+        about: os.stat_result,
+        *,
+        bind: bool,
+        bind_from: int = _BIND_FROM_BYTES,
+    ) -> None:
         target = os.path.join(self.top, path)
         if stat.S_ISLNK(about.st_mode):
             os.symlink(os.readlink(origin), target)
-        elif (
-            self.sandboxed and (bind or about.st_size >= _BIND_FROM_BYTES) and len(self.mounts) < _MOST_MOUNTS
-        ):
+        elif (bind or about.st_size >= bind_from) and self.sandboxed and len(self.mounts) < _MOST_MOUNTS:
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
             self._bind(origin, path)
             return
