@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
+from penstock.commands import models
 from penstock.commands.errands import project_root
 from penstock.errors import EXIT_GATE_FAILED, EXIT_OK, UsageError
 from penstock.inert import one_line
@@ -31,6 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     verify.add_argument(
         "--anchor", metavar="N:HASH", help="the head that was noted, as `penstock audit show` prints it"
+    )
+    verify.add_argument(
+        "--registry", metavar="NAME", help="with the head that was noted at this registered model instead"
     )
     for action in (show, verify):
         action.add_argument(
@@ -80,8 +84,23 @@ def _text(line: int, entry: audit.Entry | None, style: Style) -> str:
     return "".join(f"{each}\n" for each in lines)
 
 
+def _anchor(options: argparse.Namespace) -> audit.Head | None:
+    """The head that was noted, if one is given or lies in the registry."""
+    text: str | None = options.anchor
+    if text is None and options.registry is not None:
+        request = {
+            "action": "read-anchor",
+            "model": options.registry,
+            "tracking_uri": models.tracking_uri(),
+        }
+        text = models.asked(request)["facts"]["head"]
+        if text is None:
+            raise UsageError("no head of an audit log is noted there", where=f"models:/{options.registry}")
+    return None if text is None else audit.read_anchor(text)
+
+
 def _verify(path: Path, options: argparse.Namespace) -> int:
-    anchor = audit.read_anchor(options.anchor) if options.anchor else None
+    anchor = _anchor(options)
     found = audit.verify(path, anchor)
     if options.as_json:
         document = {

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from penstock import digest
+from penstock.commands import models
 from penstock.commands.errands import perform, project_root
 from penstock.errors import EXIT_OK, RefusedError, UsageError
 from penstock.plan.publishing import EVIDENCE
-from penstock.plan.recipes_registry import MLFLOW_VARIABLES
 from penstock.publish.unpacking import unpack
 from penstock.report import evidence_text
 from penstock.report.style import style_of
@@ -148,15 +148,14 @@ def _of_model(options: argparse.Namespace, named: re.Match[str], scratch: Path) 
     """A version in MLflow, which is verified when it is loaded."""
     request = {
         "action": "load",
-        "tracking_uri": None,
+        "tracking_uri": models.tracking_uri(),
         "model": named["name"],
         "alias": named["alias"],
         "version": named["version"],
         "to": str(scratch / "model"),
         "public_key": _absolute(options.key),
     }
-    receipt = perform("registry", request, tools="registry", passes=MLFLOW_VARIABLES)
-    facts: Mapping[str, Any] | None = receipt["facts"]["evidence"]
+    facts: Mapping[str, Any] | None = models.asked(request)["facts"]["evidence"]
     if facts is None:
         raise RefusedError("was published without evidence", where=named[0])
     if options.run not in (None, facts["run"]):

@@ -69,9 +69,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask the registry, or move an alias; moves are noted in the audit log."""
     request = _request(options)
-    request["tracking_uri"] = options.tracking_uri or _tracking_uri()
+    request["tracking_uri"] = options.tracking_uri or tracking_uri()
     move = options.action in ("promote", "rollback")
-    receipt = _noted(options, request) if move else _asked(request)
+    receipt = _noted(options, request) if move else asked(request)
     facts = receipt["facts"]
     if options.as_json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
@@ -81,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _asked(request: Mapping[str, object]) -> Mapping[str, Any]:
+def asked(request: Mapping[str, object]) -> Mapping[str, Any]:
+    """What the registry answers: the program's receipt."""
     return perform("registry", request, tools=TOOLS, passes=MLFLOW_VARIABLES)
 
 
@@ -149,7 +150,7 @@ def _noted(options: argparse.Namespace, request: dict[str, Any]) -> Mapping[str,
     subject += f" to {options.to}" if what == "promote" else f" by {options.steps}"
     begun = audit.append(path, what=f"{what}-begun", subject=subject, why=why, environ=os.environ)
     try:
-        receipt = _asked({**request, "who": begun.who, "why": why, "audit_head": str(begun.head)})
+        receipt = asked({**request, "who": begun.who, "why": why, "audit_head": str(begun.head)})
     except PenstockError as error:
         audit.append(path, what=f"{what}-failed", subject=subject, why=str(error), environ=os.environ)
         raise
@@ -160,8 +161,8 @@ def _noted(options: argparse.Namespace, request: dict[str, Any]) -> Mapping[str,
     return receipt
 
 
-def _tracking_uri() -> str | None:
-    """What the project's pipeline says, if it publishes to MLflow."""
+def tracking_uri() -> str | None:
+    """The registry that the project's pipeline publishes to, if it names one."""
     from penstock.plan.compiled import Overlay, load_plan
 
     pipeline = project_root() / DEFAULT_PIPELINE
