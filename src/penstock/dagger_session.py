@@ -28,6 +28,7 @@ from penstock.report.style import Style
 from penstock.results import STANDING, RunReport
 from penstock.runner.conclude import new_run_id
 from penstock.runner.errand import perform
+from penstock.runner.observed import all_shown
 from penstock.runner.reasons import NoHistory
 from penstock.runner.run import Options, Run
 from penstock.runner.selection import select
@@ -150,7 +151,7 @@ class Session(Record, frozen=False):
         values = dict([await _named_value(secret) for secret in secrets])
         return cls(
             source=source,
-            plan=seen_from_here(loaded.plan, loaded.root),
+            plan=all_shown(seen_from_here(loaded.plan, loaded.root)),
             root=loaded.root,
             place=place,
             values={**(variables or {}), **values},

@@ -14,6 +14,7 @@ from penstock.plan.model import Plan
 from penstock.record import replace
 from penstock.results import RunReport
 from penstock.runner.conclude import new_run_id
+from penstock.runner.observed import all_shown
 from penstock.runner.run import Options, Run
 from support import MemoryHistory
 
@@ -74,7 +75,7 @@ def dagger_bench(root: Path) -> Bench:
 
     def adapt(plan: Plan) -> Plan:
         stages = (replace(each, variables=(*each.variables, mark)) for each in plan.stages)
-        return replace(plan, stages=tuple(stages))
+        return all_shown(replace(plan, stages=tuple(stages)))
 
     bench = DaggerBench(root, make, read, adapt)  # type: ignore[arg-type] # `perform` makes one
     bench.history = MemoryHistory()

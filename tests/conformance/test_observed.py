@@ -216,8 +216,6 @@ def test_a_link_that_the_stage_makes_hides_nothing(bench: Bench) -> None:
 
 
 def test_a_stage_may_change_what_it_did_not_declare_and_harms_nothing(isolated: Bench) -> None:
-    if isolated.kind == "dagger":
-        pytest.skip("under Dagger the whole source is the input")
     isolated.write({"log/run.log": "old\n", "src/a.py": "1"})
     one = made("s", "echo new >> log/run.log; cat log/run.log > out; echo > src/new.py; rm src/a.py", "out")
     settled(isolated, one)
@@ -256,6 +254,19 @@ def test_what_cannot_be_observed_makes_the_whole_source_an_input(bench: Bench) -
     report = run(bench, one)
     assert states(report) == {"s": "ran"}
     assert stage(report, "s").reason.sentence.startswith("undeclared input ** changed")
+
+
+@pytest.mark.dagger
+def test_where_nothing_is_observed_the_whole_source_is_an_input(isolated: Bench) -> None:
+    if isolated.kind != "dagger":
+        pytest.skip("it is observed here")
+    isolated.write({"a": "1", "b": "2", "deep/c": "3"})
+    one = made("s", "cat a deep/c > out; echo > deep/new; rm b", "out", reads={"a": ""})
+    settled(isolated, one)
+    isolated.write({"b": "changed"})
+    report = run(isolated, one)
+    assert states(report) == {"s": "ran"}
+    assert stage(report, "s").observed is not None
 
 
 def test_a_failure_is_told_as_ever(bench: Bench) -> None:

@@ -21,6 +21,8 @@ ABSENT = "absent"
 """What stands at a path at which nothing is."""
 EVERYTHING = "**"
 """For `WHOLE`, instead of a path."""
+KEPT_OUT = frozenset({".dvc/cache", ".dvc/tmp", "node_modules"})
+"""Paths and names of what nobody means by the source, though it lies there."""
 MOST_VARIANTS = 8
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from penstock import digest
 from penstock.cache.members import stays_inside
-from penstock.cache.observations import ABSENT, EVERYTHING, READ, WHOLE, Look
+from penstock.cache.observations import ABSENT, EVERYTHING, KEPT_OUT, READ, WHOLE, Look
 from penstock.cache.scan import changed
 from penstock.digest import DIRECTORY, EXECUTABLE, FILE, LINK
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Facts = dict[str, str]
 """Path → what stands there, in words and digests; under `**` the digest of everything."""
 
-_KEPT_OUT = frozenset({".dvc/cache", ".dvc/tmp", "node_modules"})
 _ENVIRONMENTS = ("pyvenv.cfg", "conda-meta")
 _MOST_LINKS = 40
 _NAMES_SHOWN = 40
@@ -125,7 +124,7 @@ class WholeSource:
                     yield name, Entry(LINK, target=target, about=about)
 
     def _withheld(self, name: str, path: str) -> bool:
-        known = path in self.outputs or path in _KEPT_OUT or name in _KEPT_OUT
+        known = path in self.outputs or path in KEPT_OUT or name in KEPT_OUT
         return known or self.index.ignores(os.fsencode(name), os.fsencode(path))
 
     # -- what stands at a path

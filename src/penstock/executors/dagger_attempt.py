@@ -13,6 +13,7 @@ import dagger
 from dagger import dag
 
 from penstock import digest
+from penstock.cache.observations import EVERYTHING
 from penstock.errors import EXIT_TIMEOUT
 from penstock.executors import problems
 from penstock.executors.base import Outcome, Request
@@ -115,7 +116,10 @@ class DaggerAttempt:
             files[stage.params_file] = params_text(stage)
         home = {"HOME": HOME, "TMPDIR": TEMPORARY}
         environment = {"VIRTUAL_ENV": ENVIRONMENT} if stage.environment.declared else {}
+        declared = [held for held in self.request.tree if held.part.path != EVERYTHING]
+        inputs = [path for held in declared for path in held.members or (held.part.path,)]
         return {
+            **({"inputs": inputs} if stage.observe else {}),
             "work": WORK,
             "variables": {**FIXED, **home, **environment, **dict(stage.variables)},
             "path": [f"{ENVIRONMENT}/bin"] if environment else [],

@@ -75,7 +75,8 @@ class Container:
 
     Args:
         spec: `work`, `variables`, `path` (directories searched first), `archives` (path of an input directory
-            to its archive), `files` (path to text), `outputs`, `secrets` (names of variables).
+            to its archive), `files` (path to text), `outputs`, `secrets` (names of variables); `inputs` if
+            not all that was there must stay as it was (paths).
         command: The stage's.
         result: Where archives of outputs are put.
     """
@@ -107,7 +108,9 @@ class Container:
             "timed_out": timed_out,
             "log": log.close(),
             # inputs that are not as they were
-            "changed": sorted(path for path, about in before.items() if after.get(path) != about),
+            "changed": sorted(
+                path for path, about in before.items() if after.get(path) != about and self.counts(path)
+            ),
             "missing": [path for path in self.spec["outputs"] if not os.path.lexists(self.work / path)],
             "outputs": [],
             "problem": None,
@@ -205,6 +208,11 @@ class Container:
                 if path not in expected and str(path) not in self.spec["files"]:
                     found[str(path)] = (about.st_mode, about.st_size, about.st_mtime_ns, about.st_ino)
         return found
+
+    def counts(self, path: str) -> bool:
+        """Whether something that was there must stay as it was: all, unless it is said what (`inputs`)."""
+        inputs = self.spec.get("inputs")
+        return inputs is None or any(path == each or path.startswith(f"{each}/") for each in inputs)
 
     def written(self, new: Iterable[str]) -> list[str]:
         """Of what was not there before, the files."""

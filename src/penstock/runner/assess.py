@@ -13,7 +13,7 @@ from penstock.plan.graph import nearest_output
 from penstock.plan.model import Plan, Produced, Stage
 from penstock.record import Record, field, replace
 from penstock.results import Observed, Part, PartKind, Reason, StageResult, StageState
-from penstock.runner.observed import extended, not_source, told
+from penstock.runner.observed import extended, not_source, told, unobserved
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
 
@@ -106,7 +106,9 @@ class Walk(Record, Generic[T], frozen=False):
             ExecutorError: The stage's environment cannot be had.
         """
         standing = await self._stand(stage)
-        if stage.observe and await self.executor.facts((), ()) is not None:
+        if stage.observe and await self.executor.facts((), ()) is None:
+            standing = replace(standing, observed=unobserved(self.plan, stage))
+        elif stage.observe:
             standing = await self._observed(stage, standing)
         self.inspected[stage.name] = standing, time.monotonic()
         return standing

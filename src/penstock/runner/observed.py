@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from penstock.cache.observations import ABSENT, READ, Observation
+from penstock.cache.observations import ABSENT, EVERYTHING, KEPT_OUT, READ, Observation
 from penstock.plan.graph import downstream
 from penstock.plan.model import Plan, Produced, Stage
 from penstock.plan.paths import inside, is_pattern, matches
@@ -79,6 +79,22 @@ def told(
         undeclared=(*made, *_gathered(read)),
         unread=unread,
     )
+
+
+def all_shown(plan: Plan) -> Plan:
+    """The plan for an executor that observes nothing: such stages have the whole source as an input."""
+    if not any(stage.observe for stage in plan.stages):
+        return plan
+    stages = (
+        replace(each, sources=tuple(sorted({*each.sources, EVERYTHING}))) if each.observe else each
+        for each in plan.stages
+    )
+    return replace(plan, stages=tuple(stages), ignore=(*plan.ignore, *sorted(KEPT_OUT)))
+
+
+def unobserved(plan: Plan, stage: Stage) -> Observed:
+    """What a report says of a stage that such an executor ran."""
+    return Observed(where=plan.place(stage), whole="an engine is told all that a stage sees before it runs")
 
 
 def all_observed(plan: Plan) -> Plan:

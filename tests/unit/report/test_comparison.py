@@ -20,6 +20,7 @@ from penstock.results import (
     GateResult,
     Holdout,
     Judged,
+    Observed,
     Part,
     PartKind,
     Publication,
@@ -28,11 +29,13 @@ from penstock.results import (
     RunReport,
     StageResult,
     StageState,
+    Undeclared,
     Usage,
     Verdict,
 )
 
 OTHER = "sha256:" + "9" * 64
+SEEN = Observed(where="x:1", whole="x", undeclared=(Undeclared(path="x", how="read"),), unread=("x",))
 REPORT = replace(
     samples.report(
         samples.stage("prepare"),
@@ -137,6 +140,12 @@ MUTATIONS: dict[tuple[type[Record], str], tuple[str, Callable[[], RunReport]]] =
     (StageResult, "made_at"): (NOTHING, lambda: with_stage(made_at="x")),
     (StageResult, "wall_s"): (NOTHING, lambda: with_stage(wall_s=0.0)),
     (StageResult, "started_s"): (NOTHING, lambda: with_stage(started_s=9.0)),
+    (StageResult, "observed"): (NOTHING, lambda: with_stage(observed=SEEN)),
+    **{
+        (kind, name): (NOTHING, lambda: with_stage(observed=SEEN))
+        for kind in (Observed, Undeclared)
+        for name in fields(kind)
+    },
     (Part, "path"): (PARTS, lambda: with_part("outputs", path="x")),
     (Part, "kind"): (PARTS, lambda: with_part("outputs", kind=PartKind.FILE)),
     (Part, "digest"): (PARTS, lambda: with_part("outputs", digest=OTHER)),
