@@ -279,3 +279,42 @@ def command(exit_code: int = 0, **changes: Any) -> Document:
         "version": 1, "kind": "command", "exit_code": exit_code, "result": found, "problem": None,
         "output": "first\nlast\n", **changes,
     }  # fmt: skip
+
+
+def security(*findings: Document, **changes: Any) -> Document:
+    """Scans that were whole, with a finding that is low and one that is accepted."""
+    listed = findings or (
+        security_finding("code", "low"),
+        security_finding("secrets", "high", accepted={"reason": "a test", "expires": "2027-01-01"}),
+    )
+    checks: list[Document] = [
+        {
+            "name": name, "tool": "a tool", "examined": "9 files", "problems": [],
+            "counts": {
+                state: {
+                    severity: sum(
+                        (each["check"], each["severity"], bool(each["accepted"])) == (name, severity, accepted)
+                        for each in listed
+                    )
+                    for severity in ("info", "low", "medium", "high", "critical")
+                }
+                for state, accepted in (("open", False), ("accepted", True))
+            },
+        }
+        for name in ("secrets", "vulnerabilities", "code", "pickles", "pins")
+    ]  # fmt: skip
+    return {
+        "version": 1, "kind": "security", "date": "2026-11-21", "commit": None, "summary": "5 checks",
+        "checks": checks, "findings": list(listed), "left_out": 0,
+        "baseline": {"path": "security.yaml", "entries": 1, "used": 1, "problems": []},
+        "warnings": [], **changes,
+    }  # fmt: skip
+
+
+def security_finding(check: str, severity: str, /, **changes: Any) -> Document:
+    """One thing that is wrong."""
+    return {
+        "check": check, "rule": "a-rule", "severity": severity, "path": "src/a.py", "line": 3, "commit": None,
+        "message": "what it is", "remedy": "what to do", "package": None, "accepted": None,
+        "fingerprint": "ab" * 12, **changes,
+    }  # fmt: skip

@@ -22,6 +22,7 @@ from gate_samples import (
     model_tests,
     reproducibility,
     score,
+    security,
     share,
     validation,
 )
@@ -77,6 +78,7 @@ CASES: dict[str, tuple[str, Document, dict[str, Any]]] = {
         ),
         {"stage": "train", "metric": "auc", "max_spread": 0.1},
     ),
+    "security": ("security", security(), {"max_severity": {"secrets": "none", "code": "low"}}),
     "command": ("command", command(), {}),
 }
 READ = {
@@ -94,6 +96,7 @@ READ = {
     "model-tests": ("version", "kind", "model.path", "model.digest"),
     "reproducibility": ("version", "kind", "stage", "repetitions"),
     "command": ("version", "kind", "exit_code", "problem", "result"),
+    "security": ("version", "kind", "date", "checks", "findings", "left_out", "baseline", "warnings"),
 }
 ALSO_READ = {
     "threshold": ("measures",),
@@ -127,6 +130,13 @@ UNREAD = (
     "baseline.ratios[1].p95", "baseline.ratios[1].p99", "importance.rows", "tests[0].kind", "tests[1].kind",
     "robustness[0].standard_error", "fairness[0].better", "repetitions[0].outputs", "repetitions[1].outputs",
     "importance.features[0].feature", "importance.features[1].feature",
+    *(f"checks[{n}].{name}" for n in range(5) for name in ("tool", "examined")),
+    *(
+        f"findings[{n}].{name}"
+        for n in range(2)
+        for name in ("rule", "path", "line", "commit", "message", "remedy", "package")
+    ),
+    "baseline.entries", "baseline.used",
 )  # fmt: skip
 Path = tuple[str | int, ...]
 
@@ -213,7 +223,7 @@ def fits(value: object, wrong: object, name: str) -> bool:
         return isinstance(value, bool)
     if isinstance(wrong, str):
         return isinstance(value, str) and (wrong != "" or name.endswith(("group", "sentence", "output")))
-    empty_is_fine = name.endswith(("examples", "warnings"))
+    empty_is_fine = name.endswith(("examples", "warnings", "problems"))
     return wrong == [] and isinstance(value, list) and empty_is_fine
 
 

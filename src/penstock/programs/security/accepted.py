@@ -117,6 +117,8 @@ class _Reader:
         if key is not None and not _KEY.fullmatch(key):
             self._refuse(fields["key"], "`key` must be 32 to 128 hexadecimal digits: `openssl rand -hex 16`")
         accept = fields.get("accept")
+        if accept is not None and accept.tag == "tag:yaml.org,2002:null":
+            accept = None
         if accept is not None and not isinstance(accept, yaml.SequenceNode):
             self._refuse(accept, "`accept` must be a list")
         entries: dict[str, Entry] = {}
