@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
+import io
 import json
+import multiprocessing
+import multiprocessing.process
 import os
 import ssl
 import stat
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,8 +25,13 @@ import fault_proxy
 from docker_registry import Registry
 from penstock.plan import carrying
 from penstock.programs.common import digests
+from penstock.programs.oci import main as oci
 
 REPOSITORY = "ml/churn"
+Files = dict[str, bytes | str]
+"""Of a tar: a content, or `-> target` of a link."""
+
+OCI = "application/vnd.oci.image"
 Asked = Callable[["Workspace", dict[str, Any]], tuple[int, str]]
 """Has the program do something for a workspace; gives its exit code and what it said."""
 CONTENTS = (
@@ -57,8 +67,7 @@ class Workspace:
         } | more
 
     def receipt(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.root / "receipt.json").read_text())
-        return found
+        return receipt(self.root)
 
 
 def workspace(root: Path, *, seed: int = 1, weights_bytes: int = 200_000) -> Workspace:
@@ -172,3 +181,99 @@ def put(registry: Registry, name: str, tag: str, manifest: bytes) -> int:
 def one_a_second(what: str) -> fault_proxy.Act:
     """An answer of which a byte comes every second."""
     return fault_proxy.slow_head(1) if "header" in what else fault_proxy.slow_body(1)
+
+
+# archives of images
+
+
+def tar(files: Mapping[str, bytes | str]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content.removeprefix("-> ")
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def layers(number: int = 3) -> list[bytes]:
+    return [tar({f"layer-{at}": bytes([at]) * 5_000}) for at in range(number)]
+
+
+def config(made: list[bytes], machine: str = "amd64") -> bytes:
+    files = {"type": "layers", "diff_ids": [f"sha256:{sha256(each)}" for each in made]}
+    return json.dumps({"architecture": machine, "os": "linux", "config": {}, "rootfs": files}).encode()
+
+
+def saved(made: list[bytes] | None = None, *, linked: bool = False) -> Files:
+    """As `docker save` writes it before version 25; a layer that is there twice is a link."""
+    made = layers() if made is None else made
+    about = config(made)
+    files: Files = {f"{at:064}/layer.tar": each for at, each in enumerate(made)}
+    if linked:
+        files[f"{len(made) - 1:064}/layer.tar"] = f"-> ../{0:064}/layer.tar"
+    names = list(files)
+    files[f"{sha256(about)}.json"] = about
+    entry = {"Config": f"{sha256(about)}.json", "RepoTags": ["churn:1"], "Layers": names}
+    return files | {"manifest.json": json.dumps([entry]).encode()}
+
+
+def described(kind: str, data: bytes, **more: Any) -> dict[str, Any]:
+    return {"mediaType": f"{OCI}.{kind}", "digest": f"sha256:{sha256(data)}", "size": len(data)} | more
+
+
+def layout(*machines: str) -> Files:
+    """An OCI layout; with several machines an index of images."""
+    files: Files = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
+
+    def kept(data: bytes) -> bytes:
+        files[f"blobs/sha256/{sha256(data)}"] = data
+        return data
+
+    images = []
+    for machine in machines:
+        made = layers()
+        packed = [kept(gzip.compress(each, mtime=0)) for each in made]
+        document = {
+            "schemaVersion": 2,
+            "mediaType": f"{OCI}.manifest.v1+json",
+            "config": described("config.v1+json", kept(config(made, machine))),
+            "layers": [described("layer.v1.tar+gzip", each) for each in packed],
+        }
+        platform = {"architecture": machine, "os": "linux"}
+        images.append(described("manifest.v1+json", kept(json.dumps(document).encode()), platform=platform))
+    if len(images) > 1:
+        index = {"schemaVersion": 2, "mediaType": f"{OCI}.index.v1+json", "manifests": images}
+        images = [described("index.v1+json", kept(json.dumps(index).encode()))]
+    return files | {"index.json": json.dumps({"schemaVersion": 2, "manifests": images}).encode()}
+
+
+def receipt(root: Path) -> dict[str, Any]:
+    """What the program left."""
+    found: dict[str, Any] = json.loads((root / "receipt.json").read_text())
+    return found
+
+
+# many processes
+
+
+def forked(root: Path, request: Mapping[str, Any]) -> multiprocessing.process.BaseProcess:
+    """The program on its way in a process of its own, which has its libraries already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["penstock.programs.oci.main"])
+    process = context.Process(target=_ended, args=(str(root), dict(request)), daemon=True)
+    process.start()
+    return process
+
+
+def _ended(root: str, request: dict[str, Any]) -> None:
+    os.environ["HOME"] = root
+    sys.exit(here(Path(root), request, oci.main))

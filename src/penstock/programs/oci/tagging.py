@@ -35,26 +35,34 @@ def wanted(repository: Repository, request: Mapping[str, Any], digest: str) -> T
     """
     fixed = references.tags(request.get("tags") or (), digest)
     moving = references.tag(request["alias"]) if request.get("alias") else None
-    there = set()
-    for tag in dict.fromkeys((*fixed, *((moving,) if moving else ()))):
-        found = repository.manifest(tag)
-        if found is not None and found.digest == digest:
-            there.add(tag)
-        elif found is not None and tag != moving:
-            raise RefusedError(
-                f"{repository.name}:{tag} is {found.digest[:19]}… already, and only an alias is moved, "
-                f"here to {digest[:19]}…; choose another tag"
-            )
+    names = dict.fromkeys((*fixed, *((moving,) if moving else ())))
+    there = {tag for tag in names if _is_there(repository, tag, digest, may_move=tag == moving)}
     return Tags(fixed, moving, frozenset(there))
 
 
+def _is_there(repository: Repository, tag: str, digest: str, *, may_move: bool) -> bool:
+    found = repository.manifest(tag)
+    if found is None or found.digest == digest or may_move:
+        return found is not None and found.digest == digest
+    raise RefusedError(
+        f"{repository.name}:{tag} is {found.digest[:19]}… already, and only an alias is moved, "
+        f"here to {digest[:19]}…; choose another tag"
+    )
+
+
 def tag(repository: Repository, manifest: Manifest, tags: Tags) -> list[str]:
-    """Give a manifest that was verified its tags, the moving one last; gives those that were new."""
+    """Give a manifest that was verified its tags, the moving one last; gives those that were new.
+
+    Raises:
+        RefusedError: Somebody else has taken one meanwhile.
+    """
     missing = [each for each in tags.fixed if each not in tags.there and each != tags.moving]
-    if tags.moving and tags.moving not in tags.there:
-        missing.append(tags.moving)
     for each in missing:
-        repository.put(manifest, each)
+        if not _is_there(repository, each, manifest.digest, may_move=False):
+            repository.put(manifest, each)
+    if tags.moving and tags.moving not in tags.there:
+        repository.put(manifest, tags.moving)
+        missing.append(tags.moving)
     return missing
 
 

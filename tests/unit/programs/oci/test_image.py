@@ -3,96 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import io
 import json
 import shutil
 import subprocess
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from docker_registry import Registry
-from oci_samples import Asked, Workspace
+from oci_samples import Asked, Files, Workspace, layers, layout, saved, sha256, tar
 
-Files = dict[str, bytes | str]
-"""Of a tar: a content, or `-> target` of a link."""
-
-OCI = "application/vnd.oci.image"
 PLATFORMS = ("amd64", "arm64")
-
-
-def tar(files: Mapping[str, bytes | str]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                member.type, member.linkname = tarfile.SYMTYPE, content.removeprefix("-> ")
-                archive.addfile(member)
-            else:
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    return made.getvalue()
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def layers(number: int = 3) -> list[bytes]:
-    return [tar({f"layer-{at}": bytes([at]) * 5_000}) for at in range(number)]
-
-
-def config(made: list[bytes], machine: str = "amd64") -> bytes:
-    files = {"type": "layers", "diff_ids": [f"sha256:{sha256(each)}" for each in made]}
-    return json.dumps({"architecture": machine, "os": "linux", "config": {}, "rootfs": files}).encode()
-
-
-def saved(made: list[bytes] | None = None, *, linked: bool = False) -> Files:
-    """As `docker save` writes it before version 25; a layer that is there twice is a link."""
-    made = layers() if made is None else made
-    about = config(made)
-    files: Files = {f"{at:064}/layer.tar": each for at, each in enumerate(made)}
-    if linked:
-        files[f"{len(made) - 1:064}/layer.tar"] = f"-> ../{0:064}/layer.tar"
-    names = list(files)
-    files[f"{sha256(about)}.json"] = about
-    entry = {"Config": f"{sha256(about)}.json", "RepoTags": ["churn:1"], "Layers": names}
-    return files | {"manifest.json": json.dumps([entry]).encode()}
-
-
-def described(kind: str, data: bytes, **more: Any) -> dict[str, Any]:
-    return {"mediaType": f"{OCI}.{kind}", "digest": f"sha256:{sha256(data)}", "size": len(data)} | more
-
-
-def layout(*machines: str) -> Files:
-    """An OCI layout; with several machines an index of images."""
-    files: Files = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
-
-    def kept(data: bytes) -> bytes:
-        files[f"blobs/sha256/{sha256(data)}"] = data
-        return data
-
-    images = []
-    for machine in machines:
-        made = layers()
-        packed = [kept(gzip.compress(each, mtime=0)) for each in made]
-        document = {
-            "schemaVersion": 2,
-            "mediaType": f"{OCI}.manifest.v1+json",
-            "config": described("config.v1+json", kept(config(made, machine))),
-            "layers": [described("layer.v1.tar+gzip", each) for each in packed],
-        }
-        platform = {"architecture": machine, "os": "linux"}
-        images.append(described("manifest.v1+json", kept(json.dumps(document).encode()), platform=platform))
-    if len(images) > 1:
-        index = {"schemaVersion": 2, "mediaType": f"{OCI}.index.v1+json", "manifests": images}
-        images = [described("index.v1+json", kept(json.dumps(index).encode()))]
-    return files | {"index.json": json.dumps({"schemaVersion": 2, "manifests": images}).encode()}
 
 
 def request(
