@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penstock.errors import PipelineError
-from penstock.plan.dvc_files import read_dvc_file
 from penstock.plan.importers import dvc_file
 from penstock.plan.importers.dvc_entries import DEFAULT_PARAMS, Entries, Entry
 from penstock.plan.importers.dvc_outputs import Out, declared, outputs, said_of
@@ -221,19 +220,13 @@ class _Reading(Record, frozen=False):
         return glob.escape(path) + ("/**" if self.reads.presence(path) == DIRECTORY else "")
 
     def _fetched(self, path: str) -> None:
-        """Declare data that DVC keeps: a path, or a directory above it, that has a `.dvc` file."""
-        while path and self.reads.presence(f"{path}.dvc") != FILE:
-            path = posixpath.dirname(path)
-        if not path:
-            return
-        if self.reads.presence(path) != ABSENT:
-            try:
-                read_dvc_file(f"{path}.dvc", self.reads)
-            except PipelineError as error:
-                self.notes.append((1, f"{path!r} is read as it stands, and not fetched: {error.what}"))
+        """Declare data that DVC keeps and that are not there: a path, or a directory above it."""
+        while path and self.reads.presence(path) == ABSENT:
+            if self.reads.presence(f"{path}.dvc") == FILE:
+                name = re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-._")[:60] or "data"
+                self.data.setdefault(name, {"dvc": f"{path}.dvc"})
                 return
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-._")[:60] or "data"
-        self.data.setdefault(name, {"dvc": f"{path}.dvc"})
+            path = posixpath.dirname(path)
 
     def _outs(self, entry: Entry, folder: str) -> Iterator[Out]:
         for out in outputs(entry, folder):

@@ -10,7 +10,7 @@ from penstock.plan.yaml_file import Key
 from penstock.record import Record, field
 
 ANY_PYTHON = ">=3.11"
-"""What is declared where nothing else is: most commands begin with `python`, which only an environment has."""
+"""What is declared where nothing else is: commands begin with `python`, which only an environment has."""
 
 _MAX_NAME = 63
 

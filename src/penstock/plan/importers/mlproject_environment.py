@@ -15,8 +15,7 @@ from penstock.record import Record, field
 
 _DEFAULTS = (("python_env", "python_env.yaml"), ("conda_env", "conda.yaml"))
 _CONDA = re.compile(
-    r"(?:[\w.-]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<operator>==|>=|<=|!=|~=|=|>|<)?\s*(?P<version>[^=\s\[]*)"
-    r"(?:=(?P<build>\S*))?"
+    r"(?:[\w.-]+::)?(?P<name>[A-Za-z0-9_.-]+)(?:\s*(?P<operator>==|>=|<=|!=|~=|=|>|<)\s*(?P<version>\S.*))?"
 )
 _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]+(\S+)")
 # called otherwise on PyPI
@@ -189,21 +188,21 @@ def _conda(found: Found, document: Document) -> None:
 
 def _package(found: Found, document: Document, place: Key, text: str) -> None:
     """A package of conda as one of PyPI."""
-    parsed = _CONDA.match(text)
+    parsed = _CONDA.fullmatch(text.strip())
     name = parsed["name"].lower() if parsed else ""
     if parsed is None or name in _CONDA_ONLY or name.startswith(("_", "r-", "lib")):
         found.note(document, place, f"{shown(text)} is a package of conda's only: install it in the image")
         return
+    version, operator = parsed["version"] or "", parsed["operator"] or ""
     if name == "python":
-        _version(found, document, place, parsed["version"])
+        _version(found, document, place, version)
         return
     if name in _TOOLS:
         return
-    version, operator = parsed["version"], parsed["operator"] or ""
     if operator == "=":
         # conda's single sign takes any version that begins so, unless a build is named
-        exact = parsed["build"] is not None or version.endswith("*")
-        operator, version = "==", version if exact else f"{version}.*"
+        version, _, build = version.partition("=")
+        operator, version = "==", version if build or version.endswith("*") else f"{version}.*"
     wanted = f"{_CALLED.get(name, name)}{operator}{version}"
     _add(found, wanted)
     found.note(document, place, f"conda's {shown(text)} is taken from PyPI: {wanted}")
