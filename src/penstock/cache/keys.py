@@ -36,6 +36,9 @@ NOT_IN_KEY = frozenset(
 )
 REPLACED = frozenset({"sources", "produced", "environment"})  # by `inputs` and `environment`, resolved
 
+IF_SET = frozenset({"serving"})
+"""Of few stages only: the keys of the others are what they were before there was such a field."""
+
 _PLAIN: Mapping[str, Callable[[Any], object]] = {
     # a role is what gates call an output; the stage never hears of it
     "outputs": lambda outputs: [
@@ -44,6 +47,7 @@ _PLAIN: Mapping[str, Callable[[Any], object]] = {
     "files": lambda files: {path: digest.of_bytes(text.encode()) for path, text in files},
     "variables": dict,
     "secrets": list,
+    "serving": lambda chosen: chosen and asdict(chosen),
     "accelerator": lambda chosen: chosen and asdict(chosen),
 }
 
@@ -58,8 +62,9 @@ def key_document(stage: Stage, parts: Sequence[Part], identity: Mapping[str, str
         identity: What its environment resolves to (`Executor.identity`).
     """
     document: Document = {"version": KEY_VERSION}
+    absent = {name for name in IF_SET if getattr(stage, name) is None}
     for name in fields(Stage):
-        if name not in NOT_IN_KEY and name not in REPLACED:
+        if name not in NOT_IN_KEY and name not in REPLACED and name not in absent:
             plain = _PLAIN.get(name)
             value = getattr(stage, name)
             document[name] = plain(value) if plain else value

@@ -14,7 +14,6 @@ from typing import Any
 
 from anyio import to_thread
 
-from penstock import digest
 from penstock.cache.whole_source import WholeSource
 from penstock.errors import ExecutorError
 from penstock.executors import docker_environments
@@ -29,6 +28,7 @@ from penstock.executors.observed import IN_CONTAINER
 from penstock.executors.opening import Opening
 from penstock.executors.process import Ended
 from penstock.executors.sandbox import CAPABILITIES, HOME, TEMPORARY, Mount
+from penstock.executors.serving_host import Builder, project_label
 from penstock.executors.surroundings import certificates, surroundings
 from penstock.executors.workspace import Workspace
 from penstock.plan.model import Environment, Stage
@@ -45,9 +45,9 @@ def open_executor(opening: Opening) -> LocalExecutor:
         store=opening.store,
         index=opening.index,
         overwrite=opening.overwrite,
+        replaced=opening.replaced,
         observer=opening.observer,
         runs_on=Docker(environments),
-        replaced=opening.replaced,
         name="docker",
     )
 
@@ -91,7 +91,7 @@ class Docker(Record, frozen=False, kw_only=False):
     @property
     def project(self) -> str:
         """What containers of this project are labelled with."""
-        return digest.of_json(os.path.realpath(self.environments.root)).removeprefix(digest.PREFIX)[:32]
+        return project_label(self.environments)
 
     def identity(self, stage: Stage) -> Mapping[str, str]:
         """The image by its digest, and what is installed into it."""
@@ -117,6 +117,8 @@ class Docker(Record, frozen=False, kw_only=False):
         """Pull the stage's image, and make the one with its environment, unless they are there."""
         if stage.outside:
             return await self.native.prepare(stage, on_wait)
+        if stage.serving is not None:
+            return Builder(stage, self.environments, on_wait)
         name = image_of(stage)
         expected = self.identity(stage)["image"]
         image = base = await to_thread.run_sync(self.daemon.pull, name, on_wait)

@@ -76,6 +76,8 @@ class Native(Record, frozen=False, kw_only=False):
 
     def identity(self, stage: Stage) -> Mapping[str, str]:
         """What of the environment can change outputs; the hardware is in the key as it was asked for."""
+        if stage.serving is not None:
+            return self._docker().identity(stage)
         environment = stage.environment
         if environment not in self._identities:
             self._identities[environment] = self.environments.identity(environment)
@@ -83,7 +85,14 @@ class Native(Record, frozen=False, kw_only=False):
 
     async def prepare(self, stage: Stage, on_wait: Callable[[str], None]) -> Ready:
         """Build a virtual environment unless it is there."""
+        if stage.serving is not None:
+            return await self._docker().prepare(stage, on_wait)
         return _Process(stage, await self.environments.prepare(stage.environment, on_wait), self.sandbox)
+
+    def _docker(self) -> Host:
+        from penstock.executors.docker import Docker
+
+        return Docker(self.environments)
 
     def tidy(self) -> None:
         """Nothing: processes end with the run that started them."""

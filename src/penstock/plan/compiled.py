@@ -27,6 +27,7 @@ from penstock.plan.model import (
     Plan,
     Produced,
     Secret,
+    Serving,
     Setting,
     Stage,
 )
@@ -82,12 +83,14 @@ def seen_from_here(plan: Plan, root: Path) -> Plan:
 
 
 def plan_digest(plan: Plan) -> str:
-    """The digest of what a plan will do: no line numbers, no origins of settings."""
+    """The digest of what a plan will do: no line numbers, no origins of settings.
+
+    Nor what programs do with what was judged: a run that is published elsewhere too is the same run.
+    """
     document = encode_plan(plan)
-    for name in ("settings", "notes", "digest"):
+    for name in ("settings", "notes", "deliveries", "digest"):
         del document[name]
-    deliveries = (each["stage"] for each in document["deliveries"])
-    for each in (*document["stages"], *document["gates"], *deliveries):
+    for each in (*document["stages"], *document["gates"]):
         del each["line"]
         each.pop("file", None)
     return digest.of_json(document)
@@ -110,7 +113,12 @@ def decode_plan(document: Mapping[str, Any]) -> Plan:
     archive = document["archive"]
     fields["archive"] = archive and Archive(path=archive["path"], contents=_pairs(archive["contents"]))
     fields["deliveries"] = tuple(
-        Delivery(each["kind"], _stage(each["stage"]), _pairs(each["contents"]))
+        Delivery(
+            each["kind"],
+            _stage(each["stage"]),
+            _pairs(each["contents"]),
+            each["before"] and _stage(each["before"]),
+        )
         for each in document["deliveries"]
     )
     fields["secrets"] = tuple(Secret(**each) for each in document["secrets"])
@@ -133,6 +141,7 @@ def _stage(document: Mapping[str, Any]) -> Stage:
     fields["passes"] = tuple(document["passes"])
     fields["pledges"] = _pairs(document["pledges"])
     fields["environment"] = Environment(**document["environment"])
+    fields["serving"] = document["serving"] and Serving(**document["serving"])
     accelerator = document["accelerator"]
     fields["accelerator"] = accelerator and Accelerator(**accelerator)
     return Stage(**fields)

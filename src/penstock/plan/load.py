@@ -19,6 +19,7 @@ from penstock.plan.complaints import complain
 from penstock.plan.drafts import Draft, Drafting
 from penstock.plan.gating import gates_of
 from penstock.plan.model import Overlay, Plan, Secret, Setting, Stage
+from penstock.plan.packaging import imply_packages
 from penstock.plan.paths import path_problem
 from penstock.plan.problems import Problems, shown
 from penstock.plan.publishing import deliveries_of
@@ -198,6 +199,7 @@ class _Compiler(Record, frozen=False):
         problems = Problems()
         asking = Asking(pipeline=self.pipeline, document=self.document, reads=self.reads, problems=problems)
         asking.ask()
+        imply_packages(asking)
         drafting = Drafting(
             pipeline=self.pipeline,
             document=self.document,

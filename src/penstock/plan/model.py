@@ -89,6 +89,32 @@ class Produced(Record, kw_only=False):
     output: str
 
 
+class Serving(Record):
+    """An image that serves a model.
+
+    Attributes:
+        package: The directory that `package-model` wrote.
+        result: Directory for the image and what was found of it.
+        port: That the server listens on.
+        labels: Of the image.
+    """
+
+    package: str
+    result: str
+    port: int = 8080
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def archive(self) -> str:
+        """The image: `docker load` takes it, and it is an OCI layout."""
+        return f"{self.result}/image.tar"
+
+    @property
+    def facts(self) -> str:
+        """What was found of it, as JSON: digests, size, layers, base, smoke test."""
+        return f"{self.result}/image.json"
+
+
 class Stage(Record):
     """One command with everything that may change its outputs declared.
 
@@ -114,6 +140,7 @@ class Stage(Record):
             kept elsewhere. Who reads such an output has a key without it, and needs it only to run.
         observe: Whether it sees the whole source, and what it reads of it is watched and enters its key.
         overwrite: Whether its outputs replace what stands in their places, whoever wrote that.
+        serving: The image that it builds and tries, instead of running a command.
         uses: The recipe that it was expanded from.
         line: Where the pipeline file declares it, or `file`.
         file: Of another tool that declares it, relative to the root.
@@ -139,6 +166,7 @@ class Stage(Record):
     passes: tuple[str, ...] = ()
     pledges: tuple[tuple[str, str], ...] = ()
     observe: bool = False
+    serving: Serving | None = None
     overwrite: bool = False
     uses: str | None = None
     line: int = 0
@@ -187,11 +215,18 @@ class Delivery(Record, kw_only=False):
         kind: `evidence`, `artifact`, `image`, `dvc`, `mlflow`.
         stage: The program's; it runs after all stages, and its request is completed with what they made.
         contents: The outputs that are published, as (stage, output path).
+        before: What must run first, once the gates have passed.
     """
 
     kind: str
     stage: Stage
     contents: tuple[tuple[str, str], ...]
+    before: Stage | None = None
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All that it runs, in order."""
+        return (self.stage,) if self.before is None else (self.before, self.stage)
 
 
 class Secret(Record):
@@ -258,7 +293,7 @@ class Plan(Record):
         Raises:
             KeyError: There is none.
         """
-        for stage in (*self.stages, *(each.stage for each in self.deliveries)):
+        for stage in (*self.stages, *(stage for each in self.deliveries for stage in each.stages)):
             if stage.name == name:
                 return stage
         raise KeyError(name)

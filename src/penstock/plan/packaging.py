@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.plan.asking import Asking
+from penstock.plan.schema_publish import Publish
 from penstock.plan.schema_stages import (
     BenchmarkModelStage,
     MeasureStage,
@@ -27,6 +28,22 @@ def judged(asking: Asking, stage: PackageModelStage) -> dict[str, Any]:
     table = stage.predictions or asking.table_of(MeasureStage(uses="measure"))
     columns = [each.columns for each in measuring if each.columns and asking.table_of(each) == table]
     return {"predictions": table, "columns": columns[0].model_dump(exclude_none=True) if columns else {}}
+
+
+def imply_packages(asking: Asking) -> None:
+    """Imply the stage that packages the model, where something is published that needs it.
+
+    An image cannot be without it; MLflow keeps other models too, but cannot load or serve them.
+    """
+    publish = asking.pipeline.publish
+    if not isinstance(publish, Publish):
+        return
+    if publish.image is not None:
+        imply_package(asking, "image")
+    elif publish.mlflow is not None and any(
+        isinstance(stage, ModelTestsStage | BenchmarkModelStage) for stage in asking.stages.values()
+    ):
+        imply_package(asking, "mlflow")
 
 
 def imply_package(asking: Asking, kind: str) -> str | None:

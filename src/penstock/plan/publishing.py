@@ -11,8 +11,9 @@ from typing import Any
 
 from penstock.plan.archiving import Place, listed, models, of_roles, usual
 from penstock.plan.drafts import Draft
+from penstock.plan.dvc_config import UNKNOWN, read_remotes, tools_of, variables_of
 from penstock.plan.errands import errand
-from penstock.plan.model import Delivery, Produced, Stage
+from penstock.plan.model import Delivery, Environment, Output, Produced, Serving, Stage
 from penstock.plan.problems import Problems, nearest, shown
 from penstock.plan.reads import FILE, Reads
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES
@@ -21,15 +22,18 @@ from penstock.plan.schema_publish import (
     ArtifactFile,
     DvcFile,
     EvidenceFile,
+    ImageFile,
     MlflowFile,
     Publish,
     RegistryFile,
 )
 from penstock.plan.yaml_file import Document
-from penstock.record import Record
+from penstock.record import Record, replace
 
 EVIDENCE = "build/penstock/evidence"
+IMAGE = "build/penstock/image"
 DVC_FILES = "build/penstock/dvc"
+DVC_CONFIG = ".dvc/config"
 PACKAGE_RECIPE = "package-model"
 PACKAGE_ROLE = "package"
 DOCUMENT_ROLES = (
@@ -75,6 +79,8 @@ class _Publishing(Record, frozen=False):
             yield self._evidence(self.publish.evidence)
         if self.publish.artifact is not None:
             yield self._artifact(self.publish.artifact)
+        if self.publish.image is not None:
+            yield from self._image(self.publish.image)
         if self.publish.dvc is not None:
             yield self._dvc(self.publish.dvc)
         if self.publish.mlflow is not None:
@@ -97,17 +103,75 @@ class _Publishing(Record, frozen=False):
         secrets = self._secrets("artifact", ("username", asked.username), ("password", asked.password))
         return self._delivery("artifact", "oci", request, secrets=secrets)
 
+    def _image(self, asked: ImageFile) -> Iterator[Delivery]:
+        packages = of_roles(self.drafts, PACKAGE_ROLE)
+        if not packages:
+            return  # what implies it has complained
+        build = self._build(asked, packages[0])
+        if not asked.push:
+            yield Delivery("image", build, tuple(packages[:1]))
+            return
+        archive = Serving(package=packages[0][1], result=IMAGE).archive
+        request = {"action": "push-image", "archive": archive, **_registry(asked)}
+        secrets = self._secrets("image", ("username", asked.username), ("password", asked.password))
+        pushed = self._delivery("image", "oci", request, secrets=secrets)
+        produced = (*pushed.stage.produced, Produced(archive, build.name, archive))
+        push = replace(pushed.stage, produced=tuple(sorted(produced, key=lambda item: item.path)))
+        yield replace(pushed, stage=push, before=build)
+
+    def _build(self, asked: ImageFile, package: Place) -> Stage:
+        stage, path = package
+        own = self.pipeline.environment
+        serving = Serving(package=path, result=IMAGE, port=asked.port)
+        return Stage(
+            name="build-image",
+            run=f"# a serving image of {path}, tried before it is handed on\n",
+            produced=(Produced(path, stage, path),),
+            outputs=(Output(serving.facts), Output(serving.archive)),
+            environment=Environment(python=own.python, image=asked.base or own.image),
+            serving=serving,
+            uses="serving-image",
+            line=self.document.line("publish", "image"),
+        )
+
     def _dvc(self, asked: DvcFile) -> Delivery:
         places = (
             models(self.drafts) if asked.outputs is None else self._listed("dvc", "outputs", asked.outputs)
         )
         if not places and asked.outputs is None:
             self._complain("dvc", "finds no output that is a model", ("name them: `outputs: [<path>, ...]`",))
-        request = {"outputs": [path for _, path in places], "remote": asked.remote, "result": DVC_FILES}
+        request = {
+            "outputs": [path for _, path in places],
+            "remote": asked.remote,
+            "path": asked.path,
+            "result": DVC_FILES,
+        }
         secrets = self._secrets("dvc", *(("secrets", name) for name in asked.secrets))
+        kind, config = self._dvc_remote(asked)
         return self._delivery(
-            "dvc", "dvc_push", request, outputs=(DVC_FILES,), secrets=secrets, contents=places
+            "dvc",
+            "dvc_push",
+            request,
+            tools=tools_of(kind) or "dvc",
+            outputs=(DVC_FILES,),
+            passes=variables_of(kind),
+            secrets=secrets,
+            contents=places,
+            files=config,
         )
+
+    def _dvc_remote(self, asked: DvcFile) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """The kind of the remote, and the configuration that says where it is, for the workspace."""
+        if self.reads.presence(DVC_CONFIG) != FILE:
+            self._complain("dvc", "there is no DVC repository here", ("run `dvc init`, and add a remote",))
+            return UNKNOWN, ()
+        remotes = read_remotes("", self.reads)
+        config = (self.reads.root / DVC_CONFIG).read_text(encoding="utf-8")
+        try:
+            return remotes.kind(asked.remote), ((DVC_CONFIG, config),)
+        except ValueError as error:
+            self._complain("dvc", str(error), (), "remote")
+            return UNKNOWN, ()
 
     def _mlflow(self, asked: MlflowFile) -> Delivery:
         request = {
@@ -125,6 +189,8 @@ class _Publishing(Record, frozen=False):
         program: str,
         request: dict[str, Any],
         *,
+        tools: str | None = None,
+        files: Sequence[tuple[str, str]] = (),
         outputs: Sequence[str] = (),
         passes: Sequence[str] = (),
         secrets: Sequence[str] = (),
@@ -142,7 +208,8 @@ class _Publishing(Record, frozen=False):
             f"publish-{kind}",
             program,
             request,
-            tools=_TOOLS[program],
+            tools=tools or _TOOLS[program],
+            files=files,
             produced=produced,
             outputs=outputs,
             passes=passes,
@@ -197,7 +264,7 @@ class _Publishing(Record, frozen=False):
         self.problems.add(self.document.file, line, f"`publish.{kind}`: {what}", notes)
 
 
-_TOOLS = {"evidence": "evidence", "oci": "oci", "dvc_push": "dvc", "registry": "registry"}
+_TOOLS = {"evidence": "evidence", "oci": "oci", "registry": "registry"}
 
 
 def _registry(asked: RegistryFile) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from penstock.errors import CorruptError, StoreError
+from penstock.errors import CorruptError, Interrupted, PenstockError, RefusedError, StoreError
 from penstock.executors.base import Outcome
 from penstock.gates import policy
 from penstock.observer import Observer
@@ -82,10 +82,25 @@ class Publishing(Record, Generic[T]):
             if reason:
                 made.append(self._skipped(delivery, reason))
                 continue
-            result = await execute(await self._completed(delivery, report))
-            found = await self._receipts(delivery, result)
+            found = await self._delivered(delivery, report, execute)
             made += [self._told(each) for each in found]
             reason = _failed(found)
+
+    async def _delivered(
+        self, delivery: Delivery, report: RunReport, execute: Execute
+    ) -> tuple[Publication, ...]:
+        try:
+            for stage in delivery.stages:
+                result = await execute(await self._completed(stage, delivery, report))
+                outcome = self.walk.outcomes.get(stage.name)
+                if result.state not in DONE or outcome is None or outcome.tree is None:
+                    return (_lost(delivery, result),)
+            return await self._receipts(delivery)
+        except Interrupted:
+            raise
+        except PenstockError as error:  # an executor that cannot: what was judged stays judged
+            state = PublicationState.REFUSED if isinstance(error, RefusedError) else PublicationState.FAILED
+            return (Publication(kind=delivery.kind, state=state, sentence=str(error)),)
 
     def blocked(self, report: RunReport) -> str | None:
         """Why nothing may be published."""
@@ -136,15 +151,27 @@ class Publishing(Record, Generic[T]):
             size_bytes=(self.root / target).stat().st_size,
         )
 
-    async def _completed(self, delivery: Delivery, report: RunReport) -> Stage:
-        """The program's stage, told what there is to publish and which run judged it."""
+    async def _completed(self, stage: Stage, delivery: Delivery, report: RunReport) -> Stage:
+        """A stage, told what there is to publish and which run judged it."""
         from penstock import digest
-        from penstock.report import keep
+        from penstock.executors.serving import labels_of
 
         stable = archive.stable_text(report)
+        run = digest.of_bytes(stable)
+        if stage.serving is not None:
+            # no commit: an image of the same model is the same image
+            labels = labels_of(name=report.pipeline, version=self.release, revision=None, run=run)
+            return replace(stage, serving=replace(stage.serving, labels=labels))
+        return await self._told_of(stage, delivery, report, stable, run)
+
+    async def _told_of(
+        self, stage: Stage, delivery: Delivery, report: RunReport, stable: bytes, digest: str
+    ) -> Stage:
+        from penstock.report import keep
+
         run = {
             "id": report.run_id,
-            "digest": digest.of_bytes(stable),
+            "digest": digest,
             "pipeline": report.pipeline,
             "commit": report.commit,
             "plan": report.plan,
@@ -154,14 +181,14 @@ class Publishing(Record, Generic[T]):
             "release": self.release,
             "passed": True,  # or nothing would be published
         }
-        files = dict(delivery.stage.files)
+        files = dict(stage.files)
         request = json.loads(files[REQUEST]) | {"run": run, "contents": await self._contents(delivery)}
         files[REQUEST] = json.dumps(request, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         written = keep.files(report, documents=self.documents, page=True)
         for name in RUN_FILES:
             files[f"{RUN_FOLDER}/{name}"] = written[name].decode("utf-8", "surrogateescape")
         files[f"{RUN_FOLDER}/stable.json"] = stable.decode("utf-8", "surrogateescape")
-        return replace(delivery.stage, files=tuple(sorted(files.items())))
+        return replace(stage, files=tuple(sorted(files.items())))
 
     async def _contents(self, delivery: Delivery) -> list[dict[str, Any]]:
         """The outputs to publish, as they were judged."""
@@ -182,12 +209,14 @@ class Publishing(Record, Generic[T]):
             )
         return found
 
-    async def _receipts(self, delivery: Delivery, result: StageResult) -> tuple[Publication, ...]:
+    async def _receipts(self, delivery: Delivery) -> tuple[Publication, ...]:
         """What a program says that it has done."""
-        outcome: Outcome[T] | None = self.walk.outcomes.get(delivery.stage.name)
-        if result.state not in DONE or outcome is None or outcome.tree is None:
-            return (_lost(delivery, result),)
-        content = await self.walk.executor.read(outcome.tree, receipt_of(delivery.stage.name))
+        stage = delivery.stage
+        outcome = self.walk.outcomes[stage.name]
+        assert outcome.tree is not None  # noqa: S101 - it succeeded
+        if stage.serving is not None:
+            return await self._built(stage, outcome)
+        content = await self.walk.executor.read(outcome.tree, receipt_of(stage.name))
         receipt = json.loads(content)
         return tuple(
             Publication(
@@ -201,13 +230,32 @@ class Publishing(Record, Generic[T]):
             for each in receipt["publications"]
         )
 
+    async def _built(self, stage: Stage, outcome: Outcome[T]) -> tuple[Publication, ...]:
+        """An image that stays here."""
+        assert stage.serving is not None  # noqa: S101 - the caller asked
+        assert outcome.tree is not None  # noqa: S101 - it succeeded
+        facts = json.loads(await self.walk.executor.read(outcome.tree, stage.serving.facts))
+        archive = next(part for part in outcome.parts if part.path == stage.serving.archive)
+        return (
+            Publication(
+                kind="image",
+                state=PublicationState.WRITTEN,
+                sentence="built and tried, not pushed",
+                target=archive.path,
+                digest=facts["config"],
+                size_bytes=archive.size_bytes,
+            ),
+        )
+
 
 def _lost(delivery: Delivery, result: StageResult) -> Publication:
     """What could not be published, in the program's last words."""
     state, sentence = PublicationState.FAILED, result.reason.sentence
     if result.attempts:
         last = result.attempts[-1]
-        sentence = said(last.log) or last.problem or f"exit code {last.exit_code}"
+        # a program that fails says why in the end; one that ended well has broken a rule of stages
+        words = (said(last.log), last.problem) if last.exit_code else (last.problem, said(last.log))
+        sentence = words[0] or words[1] or f"exit code {last.exit_code}"
         if last.exit_code == REFUSED:
             state = PublicationState.REFUSED
     return Publication(kind=delivery.kind, state=state, sentence=sentence)

@@ -159,7 +159,7 @@ class Run(Record, Generic[T], frozen=False):
         """
         if len(chosen) < len(self.plan.stages):
             return []
-        stages = [delivery.stage for delivery in self.plan.deliveries]
+        stages = [stage for delivery in self.plan.deliveries for stage in delivery.stages]
         load_secrets(self.plan, stages, self.options.environ, self.root)
         return stages
 
@@ -196,7 +196,8 @@ class Run(Record, Generic[T], frozen=False):
         return replace(report, publications=(*report.publications, *made)), stopped
 
     def _concluded(self, report: RunReport, interrupted: Interrupted | None) -> RunReport:
-        code = exit_code(report, self.plan.on_inconclusive, interrupted)
+        outside = {stage.name for stage in self.plan.stages if stage.outside}
+        code = exit_code(report, self.plan.on_inconclusive, interrupted, outside)
         return replace(report, exit_code=code, wall_s=time.monotonic() - self._began)
 
     @property

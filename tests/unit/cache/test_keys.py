@@ -7,7 +7,7 @@ import pytest
 from penstock.cache.compare import compare
 from penstock.cache.keys import NOT_IN_KEY, REPLACED, key_document, stage_key
 from penstock.digest import DIRECTORY, FILE, Entry, encode_manifest, of_bytes
-from penstock.plan.model import Environment, Output, Produced, Stage
+from penstock.plan.model import Environment, Output, Produced, Serving, Stage
 from penstock.record import fields, replace
 from penstock.results import Accelerator, Change, Part, PartKind
 
@@ -70,6 +70,9 @@ MUTATIONS: dict[str, object] = {
     "passes": ("MLFLOW_TRACKING_URI",),
     "pledges": (("data/churn.csv", "md5:00"),),
     "observe": True,
+    "serving": Serving(package="p", result="r"),
+    "overwrite": True,
+    "file": "dvc.yaml",
     "uses": None,
     "line": 8,
 }

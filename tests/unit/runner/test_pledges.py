@@ -8,6 +8,7 @@ import pytest
 
 from penstock.errors import UsageError
 from penstock.plan.model import Stage
+from penstock.record import replace
 from unit.runner.plans import World, plan, stage, states
 
 
@@ -73,7 +74,6 @@ def test_a_part_of_what_was_fetched_is_known_by_the_whole(world: World) -> None:
     )
     reader = stage("use", "cat d/a > out", writes=("out",))
     from penstock.plan.model import Produced
-    from penstock.record import replace
 
     reader = replace(reader, produced=(Produced("d/a", "fetch", "d"),))
     report = world.run(plan(folder, reader))
@@ -107,3 +107,13 @@ def test_what_was_pledged_is_not_put_into_the_project(world: World) -> None:
     world.run(plan(fetch(), USE))
     assert world.executor is not None
     assert set(world.executor.exported) == {"out"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "outside", "code"), [(5, True, 5), (2, True, 1), (3, True, 1), (5, False, 1)]
+)
+def test_a_service_that_is_away_is_told_by_the_exit_code(
+    world: World, ended: int, code: int, *, outside: bool
+) -> None:
+    away = replace(fetch(run=f"exit {ended}"), outside=outside)
+    assert world.run(plan(away, USE)).exit_code == code

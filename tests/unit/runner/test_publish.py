@@ -158,6 +158,6 @@ def test_a_secret_that_publishing_needs_is_missed_before_anything_runs(world: Wo
 def test_an_observer_hears_of_publications(world: World) -> None:
     heard: list[Publication] = []
     run = world.prepared(publishing(delivery("mlflow")))
-    run.observer.published = heard.append  # type: ignore[method-assign] # a probe
+    run.observer.published = heard.append  # type: ignore[method-assign, assignment] # a probe
     run.report()
     assert [each.kind for each in heard] == ["mlflow"]
