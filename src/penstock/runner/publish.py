@@ -31,6 +31,9 @@ RUN_FOLDER = f"{FOLDER}/run"
 RUN_FILES = ("run.json", "summary.md", "report.html")
 """What a program finds of the run's report, beside `stable.json`."""
 
+NOTED = ("artifact", "image", "dvc", "mlflow")
+"""Kinds of publications that others can get at: each is noted in the audit log."""
+
 Execute = Callable[[Stage], Awaitable[StageResult]]
 """Runs a stage; its outcome is in the walk if it succeeded."""
 
@@ -41,6 +44,7 @@ class Publishing(Record, Generic[T]):
     Attributes:
         root: Where the archive's directory is.
         run_id: Of the run, for what is put together beside it.
+        environ: Says who runs this, and where the audit log is.
         release: What is released is called, if anything: a tag of the source.
         documents: What programs measured, by path, for the page.
     """
@@ -50,6 +54,7 @@ class Publishing(Record, Generic[T]):
     observer: Observer
     root: Path
     run_id: str
+    environ: Mapping[str, str]
     release: str | None
     documents: Mapping[str, bytes]
 
@@ -83,6 +88,7 @@ class Publishing(Record, Generic[T]):
                 made.append(self._skipped(delivery, reason))
                 continue
             found = await self._delivered(delivery, report, execute)
+            found = (*found, *self._noted(found, report))
             made += [self._told(each) for each in found]
             reason = _failed(found)
 
@@ -101,6 +107,25 @@ class Publishing(Record, Generic[T]):
         except PenstockError as error:  # an executor that cannot: what was judged stays judged
             state = PublicationState.REFUSED if isinstance(error, RefusedError) else PublicationState.FAILED
             return (Publication(kind=delivery.kind, state=state, sentence=str(error)),)
+
+    def _noted(self, found: tuple[Publication, ...], report: RunReport) -> tuple[Publication, ...]:
+        """Note in the audit log what has left the project; says so if that cannot be done."""
+        left = [each for each in found if each.state is PublicationState.WRITTEN and each.kind in NOTED]
+        if not left:
+            return ()
+        from penstock import digest
+        from penstock.publish import audit
+
+        path = audit.path_of(self.root, self.environ)
+        run = digest.of_bytes(archive.stable_text(report))
+        try:
+            for each in left:
+                why = f"run {report.run_id} passed its gates"
+                what = {"what": "publish", "subject": each.target or each.kind, "why": why}
+                audit.append(path, **what, environ=self.environ, evidence=run)
+        except PenstockError as error:
+            return (Publication(kind="audit", state=PublicationState.FAILED, sentence=str(error)),)
+        return ()
 
     def blocked(self, report: RunReport) -> str | None:
         """Why nothing may be published."""

@@ -208,6 +208,7 @@ class Run(Record, Generic[T], frozen=False):
             observer=self.observer,
             root=self.root,
             run_id=self.run_id,
+            environ=self.options.environ,
             release=self.options.release,
             documents=self.documents,
         )

@@ -11,6 +11,7 @@ from penstock.errors import UsageError
 from penstock.plan.carrying import REQUEST
 from penstock.plan.errands import receipt_of
 from penstock.plan.model import Delivery, GateSpec, Plan, Produced, Secret
+from penstock.publish import audit
 from penstock.record import replace
 from penstock.results import Publication, RunReport
 from unit.runner.plans import World, plan, stage, states
@@ -161,3 +162,20 @@ def test_an_observer_hears_of_publications(world: World) -> None:
     run.observer.published = heard.append  # type: ignore[method-assign, assignment] # a probe
     run.report()
     assert [each.kind for each in heard] == ["mlflow"]
+
+
+def test_what_leaves_the_project_is_noted_in_the_audit_log(world: World, tmp_path: Path) -> None:
+    environ = {"PENSTOCK_AUDIT": str(tmp_path / "audit.jsonl")}
+    world.run(publishing(delivery("evidence"), delivery("mlflow")), environ=environ)
+    entries = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [(each["what"], each["subject"]) for each in entries] == [("publish", "mlflow:1")]
+    assert entries[0]["evidence"].startswith("sha256:")
+    assert audit.verify(tmp_path / "audit.jsonl").findings == ()
+
+
+def test_a_publication_that_cannot_be_noted_is_said(world: World, tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").write_text("this is no log\n")
+    environ = {"PENSTOCK_AUDIT": str(tmp_path / "audit.jsonl")}
+    report = world.run(publishing(delivery("artifact"), delivery("mlflow")), environ=environ)
+    assert told(report) == [("artifact", "written"), ("audit", "failed"), ("mlflow", "skipped")]
+    assert report.exit_code == 5
