@@ -94,7 +94,12 @@ class MlflowServer:
             "--backend-store-uri", f"sqlite:///{self.place / 'server.db'}",
             "--artifacts-destination", str(self.place / "artifacts"), "--serve-artifacts",
         ]  # fmt: skip
-        environ = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        quiet = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+        environ = {
+            **os.environ,
+            **dict.fromkeys(quiet, "true"),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
             environ.pop(name, None)
         environ["PATH"] = f"{server_python().parent}{os.pathsep}{environ['PATH']}"
@@ -102,7 +107,7 @@ class MlflowServer:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environ, cwd=self.place, start_new_session=True
             )
-        ends = time.monotonic() + 90
+        ends = time.monotonic() + 240
         while time.monotonic() < ends:
             try:
                 with urllib.request.urlopen(f"{self.address}/health", timeout=2) as answer:

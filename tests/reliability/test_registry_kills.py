@@ -16,6 +16,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,18 @@ class Direct:
         self._address = address
 
     def get(self, path: str, **asked: str) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = json.loads(
-                self._read(f"2.0/mlflow/{path}?{urllib.parse.urlencode(asked)}")
-            )
-        except urllib.error.HTTPError as error:
-            assert error.code == 404, error.read()
-            return None
+        text = self._read(f"2.0/mlflow/{path}?{urllib.parse.urlencode(asked)}", absent=b"null")
+        found: dict[str, Any] | None = json.loads(text)
         return found
 
-    def _read(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"{self._address}/api/{path}", timeout=30) as answer:
-            data: bytes = answer.read()
-        return data
+    def _read(self, path: str, absent: bytes | None = None) -> bytes:
+        try:
+            with urllib.request.urlopen(f"{self._address}/api/{path}", timeout=30) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            if absent is None or error.code != HTTPStatus.NOT_FOUND:
+                raise
+            return absent
 
     def artifact(self, run: Mapping[str, Any], at: str) -> bytes:
         place = run["info"]["artifact_uri"].partition(":/")[2].strip("/")

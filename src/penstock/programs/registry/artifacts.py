@@ -28,8 +28,8 @@ class Artifacts:
         scheme = uri.partition(":")[0] if ":" in uri else "file"
         if scheme not in _SCHEMES:
             raise UnusableError(
-                f"{service.place.shown} keeps artifacts at {scheme}:…, for which MLflow's client needs packages"
-                " that are not here; start the server with --serve-artifacts"
+                f"{service.place.shown} keeps artifacts at {scheme}:…, for which MLflow's client needs"
+                " packages that are not here; start the server with --serve-artifacts"
             )
         self._service = service
         self._repository: Any = get_artifact_repository(uri, tracking_uri=service.place.uri)

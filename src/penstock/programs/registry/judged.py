@@ -22,12 +22,12 @@ def passed(run: Mapping[str, Any]) -> str | None:
     if unfinished:
         return f"stage {unfinished[0]!r} did not end well"
     required = [gate for gate in run["gates"] if gate["required"] is not False]
-    if not any(gate["verdict"] == "pass" for gate in required):
-        return "no required gate has passed it"
     for gate in required:
         first = gate["verdict"] == "skip" and gate.get("reason") == _FIRST_VERSION
         if gate["verdict"] != "pass" and not first:
             return f"gate {gate['name']!r}: {gate['verdict']}: {gate['sentence']}"
+    if not any(gate["verdict"] == "pass" for gate in required):
+        return "no required gate has judged it"
     return None
 
 

@@ -154,7 +154,7 @@ def test_a_champion_that_was_moved_by_hand_is_one_to_go_back_to(
         ((gate(Verdict.FAIL),), "fail"),
         ((gate(Verdict.INCONCLUSIVE),), "inconclusive"),
         ((gate(Verdict.SKIP),), "skip"),
-        ((), "no required gate"),
+        ((), "no required gate has judged it"),
     ],
     ids=["failed", "inconclusive", "skipped", "no gate"],
 )
