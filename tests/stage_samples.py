@@ -12,6 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from penstock.cache.observations import Observation
+from penstock.cache.stat_index import StatIndex
+from penstock.cache.whole_source import WholeSource
 from penstock.executors import sandbox
 from penstock.executors.environments import Prepared
 from penstock.executors.process import Ended, run_process
@@ -31,10 +34,17 @@ def found(mode: str) -> sandbox.Sandbox | None:
 
 @dataclass
 class Bench:
-    """A project in which stages run."""
+    """A project in which stages run.
+
+    Attributes:
+        observes: Whether they see all of it, and are observed.
+        observation: What the last one looked at then.
+    """
 
     root: Path
     mode: str
+    observes: bool = False
+    observation: Observation | None = None
     output: bytearray = field(default_factory=bytearray)
     changed: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
@@ -52,7 +62,9 @@ class Bench:
         return Stage(name="try", run=run, outputs=tuple(Output(path) for path in outputs), **more)  # type: ignore[arg-type]
 
     def make(self, stage: Stage, bindings: Sequence[Binding] = ()) -> Workspace:
-        return Workspace.make(self.work, stage, bindings, sandbox=found(self.mode))
+        index = StatIndex(self.root, self.root / ".penstock" / "state.sqlite")
+        whole = WholeSource(index, [output.path for output in stage.outputs]) if self.observes else None
+        return Workspace.make(self.work, stage, bindings, sandbox=found(self.mode), whole=whole)
 
     async def go(
         self,
@@ -76,6 +88,8 @@ class Bench:
                     timeout_s=timeout_s,
                     on_output=self.output.extend,
                 )
+            if workspace.observed is not None:
+                self.observation = workspace.observed.result(str)
             self.changed, self.written = workspace.changed_inputs(), workspace.written()
             if ended.exit_code == 0:
                 self.kept = {output.path: workspace.keep(output.path) for output in stage.outputs}
