@@ -117,6 +117,8 @@ def _table(project: Project, assessment: Assessment[T], selection: Selection, *,
     # what an earlier run measured tells which gates have too few rows to decide anything
     notes = hopeless(plan.gates, attached.read(project.root / keep.RUNS / keep.LATEST))
     lines.extend(f"  {note}" for note in notes)
+    if plan.notes:
+        lines += ["", "not carried over as it stands", *(f"  {note}" for note in plan.notes)]
     running = len([row for row in rows if row[1] == "runs"])
     maybe = len([row for row in rows if row[1] == "depends"])
     lines += ["", _conclusion(running, maybe), ""]

@@ -112,7 +112,8 @@ def test_random_files_come_to_what_dvc_makes_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_random_files_come_to_what_dvc_makes_of_them(tmp_path: Path) -> None:
-    counted = _judge(tmp_path, 1000, 1000)
-    assert counted["accepted"] >= 400, counted
-    assert counted["stages"] >= 1000, counted
+@pytest.mark.parametrize("first", range(1000, 2000, 100))
+def test_a_thousand_random_files_come_to_what_dvc_makes_of_them(first: int, tmp_path: Path) -> None:
+    counted = _judge(tmp_path, first, 100)
+    assert counted["accepted"] >= 35, counted
+    assert counted["stages"] >= 70, counted
