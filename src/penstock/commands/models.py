@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +15,11 @@ from penstock.commands.project import DEFAULT_PIPELINE
 from penstock.errors import EXIT_OK, PenstockError, UsageError
 from penstock.plan.carrying import REQUEST
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES, TOOLS
-from penstock.publish import audit
+from penstock.publish import audit, moves
+from penstock.publish.moves import Move
 from penstock.report import models_text
 from penstock.report.style import style_of
 
-_REFERENCE = re.compile(r"(?:models:/)?(?P<model>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))?")
 _EPILOG = """\
 A model's version is named as MLflow does it: NAME@ALIAS or NAME/VERSION. The registry is that of the
 pipeline's publish.mlflow.tracking_uri, else of MLFLOW_TRACKING_URI, else the project's own.
@@ -68,10 +67,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask the registry, or move an alias; moves are noted in the audit log."""
-    request = _request(options)
-    request["tracking_uri"] = options.tracking_uri or tracking_uri()
-    move = options.action in ("promote", "rollback")
-    receipt = _noted(options, request) if move else asked(request)
+    place = {"tracking_uri": options.tracking_uri or tracking_uri(), "public_key": _key(options)}
+    move = _move(options)
+    receipt = asked({**_request(options), **place}) if move is None else _noted(move, place)
     facts = receipt["facts"]
     if options.as_json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
@@ -90,7 +88,7 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
     """What the program is to do."""
     request: dict[str, Any] = {"action": options.action}
     if options.action == "compare":
-        named = [_named(each) for each in options.reference]
+        named = [moves.named(each) for each in options.reference]
         models = sorted({str(each["model"]) for each in named})
         if len(models) > 1:
             raise UsageError(
@@ -101,63 +99,40 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
             "model": models[0],
             "versions": [each["version"] or each["alias"] for each in named],
         }
-    if options.action in ("list", "rollback"):
+    if options.action == "list":
         request["model"] = options.reference
     else:
-        request |= _named(options.reference)
+        request |= moves.named(options.reference)
     if options.action == "load":
         request["to"] = str(options.to.absolute())
-    if options.action == "promote":
-        request |= {"to": options.to, "override": _override(options)}
-    if options.action == "rollback":
-        request |= {"steps": options.steps, "from": options.champion}
-    if options.action in ("promote", "rollback", "load"):
-        if options.key is not None and not options.key.is_file():
-            raise UsageError("there is no such file", where=str(options.key))
-        request["public_key"] = None if options.key is None else str(options.key.absolute())
     return request
 
 
-def _named(reference: str) -> dict[str, str | None]:
-    found = _REFERENCE.fullmatch(reference)
-    if found is None or not (found["alias"] or found["version"]):
-        raise UsageError(
-            f"{reference!r} names no version of a model", notes=("write NAME@ALIAS or NAME/VERSION",)
-        )
-    return found.groupdict()
+def _key(options: argparse.Namespace) -> str | None:
+    key: Path | None = getattr(options, "key", None)
+    if key is not None and not key.is_file():
+        raise UsageError("there is no such file", where=str(key))
+    return None if key is None else str(key.absolute())
 
 
-def _override(options: argparse.Namespace) -> dict[str, str] | None:
-    if (options.override is None) != (options.reason is None):
-        raise UsageError(
-            "an override needs the name of who answers for it and a reason",
-            where="penstock models promote",
-            notes=("give both --override NAME and --reason TEXT",),
-        )
-    return None if options.override is None else {"name": options.override, "reason": options.reason}
+def _move(options: argparse.Namespace) -> Move | None:
+    """The move that is asked for, if it is one."""
+    if options.action == "promote":
+        return Move.promotion(options.reference, options.to, options.why, options.override, options.reason)
+    if options.action == "rollback":
+        return Move.rollback(options.reference, options.steps, options.why, options.champion)
+    return None
 
 
-def _noted(options: argparse.Namespace, request: dict[str, Any]) -> Mapping[str, Any]:
-    """Move an alias; the log has an entry before and one after, so no move is without one.
-
-    The first one's hash is noted in the registry: whoever cuts the log off before it is found out.
-    """
-    path = audit.path_of(project_root(), os.environ)
-    why = options.why
-    if request.get("override"):
-        why = f"override by {options.override}: {options.reason}" + (f"; {why}" if why else "")
-    what, subject = options.action, options.reference.removeprefix("models:/")
-    subject += f" to {options.to}" if what == "promote" else f" by {options.steps}"
-    begun = audit.append(path, what=f"{what}-begun", subject=subject, why=why, environ=os.environ)
+def _noted(move: Move, place: Mapping[str, object]) -> Mapping[str, Any]:
+    """Make a move, with its entries in the audit log."""
+    log = audit.path_of(project_root(), os.environ)
     try:
-        receipt = asked({**request, "who": begun.who, "why": why, "audit_head": str(begun.head)})
+        receipt = asked({**move.begin(log, os.environ), **place})
     except PenstockError as error:
-        audit.append(path, what=f"{what}-failed", subject=subject, why=str(error), environ=os.environ)
+        move.failed(log, os.environ, error)
         raise
-    facts = receipt["facts"]
-    meant = f"models:/{facts['model']}/{facts['version']}"
-    done = f"{facts['alias']}: {receipt['publications'][0]['state']}, version {facts['before']} before"
-    audit.append(path, what=what, subject=meant, why=done, environ=os.environ, evidence=facts.get("run"))
+    move.done(log, os.environ, receipt)
     return receipt
 
 

@@ -205,6 +205,10 @@ class DaggerExecutor(Record, frozen=False):
         return nullcontext()  # the engine runs an exec once, however many ask for it
 
     async def run(self, request: Request[DaggerTree]) -> Outcome[DaggerTree]:
+        if request.stage.serving is not None:
+            from penstock.executors.dagger_build import build
+
+            return await build(self, request)
         from penstock.executors.dagger_attempt import DaggerAttempt
 
         return await DaggerAttempt(self, request).make()
