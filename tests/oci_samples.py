@@ -104,8 +104,8 @@ def workspace(root: Path, *, seed: int = 1, weights_bytes: int = 200_000) -> Wor
     return Workspace(root, contents, run)
 
 
-def started(root: Path, request: Mapping[str, Any], **variables: str) -> subprocess.Popen[str]:
-    """The program on its way in a process of its own, carried as into a stage."""
+def done(root: Path, request: Mapping[str, Any], python: str = sys.executable) -> tuple[int, str]:
+    """Exit code and all that the program said, in a process of its own, carried as into a stage."""
     for path, text in carrying.files("oci", request):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
@@ -113,21 +113,17 @@ def started(root: Path, request: Mapping[str, Any], **variables: str) -> subproc
     home = root / ".home"
     home.mkdir(exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
-    return subprocess.Popen(
-        [sys.executable, *carrying.command("oci").split()[1:]],
+    ended = subprocess.run(
+        [python, *carrying.command("oci").split()[1:]],
         cwd=root,
-        env={**kept, "HOME": str(home), **variables},
+        env={**kept, "HOME": str(home)},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
+        timeout=200,
+        check=False,
     )
-
-
-def done(root: Path, request: Mapping[str, Any], **variables: str) -> tuple[int, str]:
-    """Exit code and all that the program said."""
-    process = started(root, request, **variables)
-    out, err = process.communicate(timeout=200)
-    return process.returncode, out + err
+    return ended.returncode, ended.stdout
 
 
 @contextmanager

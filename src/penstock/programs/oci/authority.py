@@ -110,7 +110,10 @@ class Authority:
         return token
 
     def _realm(self, asked: Mapping[str, str]) -> str:
-        parts = urlsplit(asked.get("realm", ""))
+        try:
+            parts = urlsplit(asked.get("realm", ""))
+        except ValueError:
+            parts = urlsplit("")
         allowed = ("https",) if self.origin.startswith("https:") else ("https", "http")
         if parts.scheme not in allowed or not parts.hostname or parts.username is not None:
             shown = self.without_secrets(asked.get("realm", ""))

@@ -7,6 +7,7 @@ an upload's `Location` points.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -53,6 +54,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
         certificates = next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), True)
         super().__init__(hostname=host, insecure=insecure, tls_verify=certificates)
         self.session.auth = _leave_as_is
+        self.session.get_redirect_target = _nowhere
         self.patience = patience
         self.authority = Authority(origin(f"{self.prefix}://{host}"), basic)
 
@@ -124,11 +126,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
             PassingError: Nowhere.
             UnavailableError: From HTTPS to what is not.
         """
-        target = urljoin(url, location)
-        scheme = urlsplit(target).scheme
-        if not location or scheme not in _PORTS or not urlsplit(target).hostname:
+        try:
+            target = urljoin(url, location)
+            parts = urlsplit(target)
+        except ValueError:
+            raise PassingError(f"{place(url)} points nowhere") from None
+        if not location or parts.scheme not in _PORTS or not parts.hostname:
             raise PassingError(f"{place(url)} points nowhere")
-        if scheme == "http" and url.startswith("https:"):
+        if parts.scheme == "http" and url.startswith("https:"):
             raise UnavailableError(
                 f"{place(url)} points to {place(target)}, which is not encrypted; it was not followed"
             )
@@ -224,8 +229,6 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _messages(body: str) -> list[str]:
     """The explanations in an error document of the OCI distribution specification."""
-    import json
-
     try:
         errors = json.loads(body).get("errors") or []
         return [str(each.get("message") or each.get("code")) for each in errors[:3]]
@@ -246,3 +249,7 @@ def _retry_after(value: str | None) -> float | None:
 def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keeps requests from looking for credentials of its own (~/.netrc)."""
     return request
+
+
+def _nowhere(_response: requests.Response) -> None:
+    """Keeps requests from looking where a redirect leads, and from reading all of its body."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from ..common import program
 from ..common.program import UnusableError
-from . import artifact, image, patience, pulling, repository
+from . import artifact, image, pulling, repository
+from .patience import PATIENCE_S, Patience, watched
 from .repository import Repository
 
 _ACTIONS: Mapping[str, Callable[[Repository, Mapping[str, Any]], dict[str, Any]]] = {
@@ -28,8 +28,8 @@ def _work(request: Mapping[str, Any]) -> str:
     action = _ACTIONS.get(request["action"])
     if action is None:
         raise UnusableError(f"action: {request['action']!r} is none of {', '.join(_ACTIONS)}")
-    place = repository.opened(request)
-    receipt = patience.watched(partial(action, place, request), place.patience)
+    patience = Patience(float(request.get("patience_s") or PATIENCE_S))
+    receipt = watched(lambda: action(repository.opened(request, patience), request), patience)
     program.write_document(request["receipt"], {"version": 1, "kind": "receipt", **receipt})
     facts = receipt["facts"]
     return " · ".join(each["sentence"] for each in receipt["publications"]) or (

@@ -20,7 +20,7 @@ from . import authority, manifests, references
 from .blobs import CHUNK_BYTES, Blob, Body
 from .client import ACCEPTED, CREATED, FAILURES, NOT_FOUND, OK, Client, failure, place
 from .manifests import Descriptor, Manifest
-from .patience import PATIENCE_S, MismatchError, PassingError, Patience, attempt
+from .patience import MismatchError, PassingError, Patience, attempt
 
 MAX_DEPTH = 3
 MAX_MANIFESTS = 1_000
@@ -29,14 +29,13 @@ _LOST_UPLOADS = (400, 404, 416)
 """What a registry answers to an upload that was damaged, forgotten or does not fit: another one may."""
 
 
-def opened(request: Mapping[str, Any]) -> Repository:
+def opened(request: Mapping[str, Any], patience: Patience) -> Repository:
     """The repository that a request names.
 
     Raises:
         UnusableError: It names none, or credentials that are not there.
     """
     name = references.repository(request["repository"])
-    patience = Patience(float(request.get("patience_s") or PATIENCE_S))
     return Repository(name, authority.basic(request), patience, insecure=bool(request.get("insecure")))
 
 
@@ -58,7 +57,8 @@ class Repository:
         """Credentials that `docker login` keeps for this registry, if there are any."""
         found = self._client.auth
         try:
-            found.load_configs(self._container)
+            with self.patience.waiting("asking for what `docker login` left"):
+                found.load_configs(self._container)
         except (OSError, ValueError, LookupError, AttributeError):
             raise UnusableError(
                 "what `docker login` wrote cannot be read: give `username` and `password`"

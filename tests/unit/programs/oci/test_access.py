@@ -153,7 +153,7 @@ def test_a_token_service_that_refuses_is_named(
 
 
 @pytest.mark.parametrize(
-    "realm", ["file:///etc/passwd", "", "//x", "http://u:p@127.0.0.1/", "gopher://127.0.0.1/"]
+    "realm", ["file:///etc/passwd", "", "//x", "http://u:p@127.0.0.1/", "gopher://127.0.0.1/", "http://["]
 )
 def test_a_token_service_that_is_no_url_is_asked_nothing(
     name: str, ran: Workspace, asked: Asked, realm: str
@@ -273,14 +273,19 @@ def test_an_upload_to_another_host_carries_no_credentials(
     assert proxy.seen[-1].method == "PUT"  # of the manifest, whose blobs the registry never got
 
 
-@pytest.mark.parametrize("to", ["http", "file", "nowhere"])
+@pytest.mark.parametrize("to", ["http", "file", "nowhere", "half a host"])
 def test_a_redirect_out_of_encryption_is_not_followed(
     tls: Tls, name: str, ran: Workspace, asked: Asked, *, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.authority))
     context = oci_samples.serving(tls.certificate, tls.key)
     with FaultProxy(None, tls=context) as proxy, FaultProxy(None) as other:
-        place = {"http": f"http://127.0.0.1:{other.port}/", "file": "file:///etc/passwd", "nowhere": ""}[to]
+        place = {
+            "http": f"http://127.0.0.1:{other.port}/",
+            "file": "file:///etc/passwd",
+            "nowhere": "",
+            "half a host": "https://[",
+        }[to]
         proxy.rule(answer(307, {"Location": place}))
         request = ran.request(0, repository=f"127.0.0.1:{proxy.port}/{name}", insecure=False, patience_s=2)
         assert asked(ran, request)[0] == 5
