@@ -108,7 +108,8 @@ class PipelineFile(Record):
     ignore: list[Text] = Field(default_factory=list)
     """Patterns of files that are never inputs, beside caches of tools and version control."""
     stages: Annotated[dict[StageName, StageFile], Field(min_length=1)]
-    """By name. Their order follows from who reads what another one writes."""
+    """By name; `from` takes those of other tools' files. Their order follows from who reads what another one
+    writes."""
     gates: list[GateFile] = Field(default_factory=list)
     """In order; the first required gate that does not pass skips the rest."""
     policy: Policy = Field(default_factory=Policy)
@@ -119,12 +120,30 @@ class PipelineFile(Record):
 def schema_document() -> dict[str, Any]:
     """The JSON schema of pipeline files."""
     document = PipelineFile.model_json_schema()
+    _with_imports(document["properties"]["stages"])
     for name, texts in attribute_docstrings().items():
         part = document if name == PipelineFile.__name__ else document["$defs"].get(name, {})
         for key, text in texts.items():
             if key in part.get("properties", {}):
                 part["properties"][key]["description"] = text
     return {"$schema": SCHEMA_ID, **document, "title": "Penstock pipeline"}
+
+
+def _with_imports(stages: dict[str, Any]) -> None:
+    """Let editors know what `importing` replaces by stages, and that fields alone change one of those."""
+    files = {"type": "string", "pattern": r"(^|/)(dvc\.yaml|MLproject)$"}
+    names = {"type": "array", "items": {"type": "string"}}
+    parameters = {"type": "object", "additionalProperties": {"type": ["object", "null"]}}
+    stages["properties"] = {
+        "from": {"anyOf": [files, {"type": "array", "items": files}]},
+        "entry_points": {"anyOf": [names, parameters]},
+    }
+    own = stages.pop("patternProperties")
+    ((pattern, stage),) = own.items()
+    either = {"anyOf": [*stage["oneOf"], {"$ref": "#/$defs/StagePatch"}]}
+    stages["if"] = {"required": ["from"]}
+    stages["then"] = {"patternProperties": {pattern.replace("^", "^(?!from$)", 1): either}}
+    stages["else"] = {"patternProperties": own}
 
 
 def attribute_docstrings() -> dict[str, dict[str, str]]:

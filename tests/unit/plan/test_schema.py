@@ -38,11 +38,26 @@ def test_the_default_pipeline_keeps_to_the_schema() -> None:
         {"version": 1, "name": "x", "stages": {"a": {"uses": "lint", "run": "x"}}},
         {"version": 1, "name": "x", "stages": {"a": {"run": "x"}}, "gates": [{"gate": "schema"}]},
         {"version": 1, "name": "x", "stages": {"a": {"run": "x"}}, "publish": True},
+        {"version": 1, "name": "x", "stages": {"a": {"timeout": "1h"}}},
+        {"version": 1, "name": "x", "stages": {"from": "Makefile"}},
     ],
 )
 def test_an_editor_marks_what_the_loader_refuses(document: object) -> None:
     with pytest.raises(jsonschema.ValidationError, match=r"\S"):
         jsonschema.validate(document, schema_document())
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        {"from": "dvc.yaml"},
+        {"from": ["dvc.yaml", "sub/dvc.yaml"], "train": {"timeout": "2h"}, "lint": {"uses": "lint"}},
+        {"from": "MLproject", "entry_points": {"main": {"alpha": 1}, "validate": None}},
+        {"from": "MLproject", "entry_points": ["main"]},
+    ],
+)
+def test_an_editor_knows_stages_of_other_files(stages: object) -> None:
+    jsonschema.validate({"version": 1, "name": "x", "stages": stages}, schema_document())
 
 
 def test_every_key_of_a_stage_says_what_it_is() -> None:
