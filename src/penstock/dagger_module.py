@@ -7,13 +7,16 @@ when it is called: the engine starts this module in every session, and a user wa
 import dataclasses
 import enum
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import dagger
 from dagger import DefaultPath, Doc, Ignore, Name, check, enum_type, field, function, object_type
 
 if TYPE_CHECKING:
-    from penstock.dagger_session import Session
+    from penstock.dagger_outside import Served
+    from penstock.dagger_session import Outside, Session
+    from penstock.publish.moves import Move
 
 T = TypeVar("T")
 
@@ -54,6 +57,14 @@ class PipelineRun:
 
 
 @object_type
+class Moved:
+    """A move of a registered model's alias."""
+
+    summary: Annotated[str, Doc("What the alias means now")] = field()
+    audit: Annotated[dagger.File, Doc("The audit log with this move")] = field()
+
+
+@object_type
 class Penstock:
     """One gated pipeline for machine learning, from a commit to a published model."""
 
@@ -83,6 +94,8 @@ class Penstock:
         str | None, Doc("What is released is called, such as v1.2: a tag of what is pushed")
     ] = None
     tracking_uri: Annotated[str | None, Doc("The MLflow server; else one of the engine's own volumes")] = None
+    git: Annotated[dagger.Directory | None, Doc("The repository's .git, for scans of its history")] = None
+    audit: Annotated[dagger.File | None, Doc("The audit log so far: it goes on in the report")] = None
     mlflow: Annotated[
         dagger.Service | None,
         Doc("An MLflow server that only this machine reaches: tcp://localhost:5000"),
@@ -159,6 +172,86 @@ class Penstock:
         """Run everything; gives what was published, if every required gate passed."""
         return await self._do(lambda session: session.published())
 
+    @function(cache="never")
+    async def evidence(self) -> dagger.Directory:
+        """Run and publish everything; gives what was signed: provenance, verdicts, SBOMs, the model."""
+        return await self._do(lambda session: _doing().evidence(session))
+
+    @function(cache="never")
+    async def security(self) -> dagger.Directory:
+        """Run the stages that use the recipe `security`; gives their reports, whatever they found."""
+        return await self._do(lambda session: _doing().security(session))
+
+    @function(cache="never")
+    async def models(self, model: Annotated[str | None, Doc("Its versions instead")] = None) -> str:
+        """The registered models."""
+        return await self._do(lambda session: _doing().listed(session, model))
+
+    @function(cache="never")
+    async def promote(  # noqa: PLR0917 - named in the API
+        self,
+        version: Annotated[str, Doc("NAME@ALIAS or NAME/VERSION, such as churn@candidate")],
+        who: Annotated[str, Doc("Who asks; is recorded")],
+        why: Annotated[str, Doc("Is recorded")],
+        to: Annotated[str, Doc("The alias that shall mean it")] = "champion",
+        key: Annotated[dagger.File | None, Doc("Public keys in PEM, one of which must have signed")] = None,
+        override: Annotated[str | None, Doc("Who answers for a version that did not pass")] = None,
+        reason: Annotated[str | None, Doc("Why they do")] = None,
+    ) -> Moved:
+        """Let an alias mean a registered version that passed its gates and is what they judged."""
+        from penstock.publish.moves import Move
+
+        return await self._moved(lambda: Move.promotion(version, to, why, override, reason), who, key)
+
+    @function(cache="never")
+    async def rollback(  # noqa: PLR0917 - named in the API
+        self,
+        model: Annotated[str, Doc("Its name in the registry")],
+        who: Annotated[str, Doc("Who asks; is recorded")],
+        why: Annotated[str, Doc("Is recorded")],
+        steps: Annotated[int, Doc("How many champions back")] = 1,
+        champion: Annotated[str | None, Doc("Only if this version is the champion: safe to repeat")] = None,
+        key: Annotated[dagger.File | None, Doc("Public keys in PEM, one of which must have signed")] = None,
+    ) -> Moved:
+        """Go back to the champion before, and to those before it."""
+        from penstock.publish.moves import Move
+
+        return await self._moved(lambda: Move.rollback(model, steps, why, champion), who, key)
+
+    @function(cache="never")
+    async def serve(
+        self,
+        version: Annotated[
+            str | None, Doc("NAME@ALIAS or NAME/VERSION; the pipeline's own if absent")
+        ] = None,
+        key: Annotated[dagger.File | None, Doc("Public keys in PEM, one of which must have signed")] = None,
+        port: Annotated[int, Doc("That it listens on")] = 8080,
+    ) -> dagger.Service:
+        """A server of a model that its gates passed, once it answers as was judged: `... serve up`."""
+
+        async def work(session: "Session") -> dagger.Service:
+            served: Served = await _doing().served(session, version, key, port)
+            await served.tried()
+            return served.service()
+
+        return await self._do(work)
+
+    @function(cache="never")
+    async def smoke_test(
+        self,
+        version: Annotated[
+            str | None, Doc("NAME@ALIAS or NAME/VERSION; the pipeline's own if absent")
+        ] = None,
+        key: Annotated[dagger.File | None, Doc("Public keys in PEM, one of which must have signed")] = None,
+    ) -> str:
+        """Build the serving image, start it, and hold what it answers against what was judged."""
+
+        async def work(session: "Session") -> str:
+            served: Served = await _doing().served(session, version, key, 8080)
+            return await served.tried()
+
+        return await self._do(work)
+
     @function
     async def plan(self) -> str:
         """The stages with their commands, inputs and outputs, and the gates. Runs nothing."""
@@ -176,26 +269,42 @@ class Penstock:
             sets=tuple(self.settings),
             accelerator=self.accelerator.value,
         )
-        services = {"mlflow": self.mlflow, "registry": self.registry}
         try:
+            found = await self._outside()
             session = await Session.open(
-                self.source,
-                self.pipeline,
-                overlay,
-                self.secrets,
-                self.commit,
-                release=self.release,
-                services={name: each for name, each in services.items() if each is not None},
-                variables=await self._variables(),
+                self.source, self.pipeline, overlay, self.secrets, commit=self.commit, outside=found
             )
             return await work(session)
         except PenstockError as error:
             await fail(f"penstock: {error}", error.exit_code)
 
-    async def _variables(self) -> dict[str, str]:
-        """What programs find in their environment, beside secrets."""
+    async def _moved(self, asked: "Callable[[], Move]", who: str, key: dagger.File | None) -> Moved:
+        async def work(session: "Session") -> Moved:
+            made = await _doing().move(session, asked(), who, key)
+            return Moved(summary=made.summary, audit=made.log)
+
+        return await self._do(work)
+
+    async def _outside(self) -> "Outside":
+        """The world as programs find it that publish, promote and scan."""
+        from penstock.dagger_session import Outside
+
         uri = self.tracking_uri
         if self.mlflow is not None:
             (port, *_) = await self.mlflow.ports()
             uri = f"http://mlflow:{await port.port()}"
-        return {"MLFLOW_TRACKING_URI": uri} if uri else {}
+        services = {"mlflow": self.mlflow, "registry": self.registry}
+        return Outside(
+            release=self.release,
+            services={name: each for name, each in services.items() if each is not None},
+            variables={"MLFLOW_TRACKING_URI": uri} if uri else {},
+            git=self.git,
+            audit=self.audit,
+        )
+
+
+def _doing() -> ModuleType:
+    """What deals with the world outside, imported by the functions that do."""
+    from penstock import dagger_outside
+
+    return dagger_outside

@@ -21,6 +21,7 @@ from penstock.executors.dagger_source import read_plan
 from penstock.executors.dagger_tree import Courier, Held
 from penstock.plan.compiled import seen_from_here
 from penstock.plan.model import Overlay, Plan, Secret, Stage
+from penstock.publish import audit
 from penstock.record import Record, field, replace
 from penstock.report import console, keep, outline
 from penstock.report.plain import PlainObserver
@@ -43,10 +44,12 @@ class Finished(Record):
         executor: Knows what its stages have made.
         published: Files that it published, and where they are in this module's directory.
         documents: What its programs measured, by the path of the output that each is.
+        log: The audit log, if there is one.
     """
 
     report: RunReport
     executor: DaggerExecutor
+    log: Path | None = None
     published: Mapping[str, str] = field(default_factory=dict)
     documents: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -58,6 +61,8 @@ class Finished(Record):
     def reports(self) -> dagger.Directory:
         """The files that `penstock run --report` writes."""
         files = keep.files(self.report, self.executor.manifests.get, self.documents, page=True)
+        if self.log is not None and self.log.exists():
+            files = {**files, audit.NAME: self.log.read_bytes()}
         return self.executor.courier.directory(files)
 
     def outputs(self, stages: Iterable[Stage]) -> dagger.Directory:
@@ -105,14 +110,31 @@ async def fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+class Outside(Record):
+    """What a session's programs find of the world.
+
+    Attributes:
+        release: What is released is called, if anything.
+        services: What they can reach, by host name.
+        variables: Beside secrets, for those that pass them on.
+        git: The repository's `.git`, for those that look at its history.
+        audit: The audit log so far.
+    """
+
+    release: str | None = None
+    services: Mapping[str, dagger.Service] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    git: dagger.Directory | None = None
+    audit: dagger.File | None = None
+
+
 class Session(Record, frozen=False):
     """A plan and where it comes from.
 
     Attributes:
         place: The directory that the process is in; holds the files that the plan was made of.
         values: Of secrets, by the last name of where each comes from; other variables that programs pass on.
-        release: What is released is called, if anything.
-        services: What programs that work outside can reach, by host name.
+        outside: What programs that work outside of stages find there.
     """
 
     source: dagger.Directory
@@ -121,8 +143,7 @@ class Session(Record, frozen=False):
     place: Path
     values: dict[str, str]
     commit: str | None
-    release: str | None = None
-    services: Mapping[str, dagger.Service] = field(default_factory=dict)
+    outside: Outside
 
     @classmethod
     async def open(
@@ -131,17 +152,16 @@ class Session(Record, frozen=False):
         pipeline: str,
         overlay: Overlay,
         secrets: Sequence[dagger.Secret] = (),
-        commit: str | None = None,
         *,
-        release: str | None = None,
-        services: Mapping[str, dagger.Service] | None = None,
-        variables: Mapping[str, str] | None = None,
+        commit: str | None = None,
+        outside: Outside | None = None,
     ) -> Session:
         """Read the plan.
 
         Raises:
             PenstockError: It is wrong, or the engine could not read it.
         """
+        outside = outside or Outside()
         place = Path(tempfile.mkdtemp(prefix="penstock-", dir=Path.cwd()))  # what is below can be given out
         os.chdir(place)  # messages name files as they are named in the source
         if overlay.accelerator == "auto":
@@ -149,15 +169,18 @@ class Session(Record, frozen=False):
             overlay = replace(overlay, accelerator=kind, accelerator_required=False)
         loaded = await read_plan(source, pipeline, overlay, place)
         values = dict([await _named_value(secret) for secret in secrets])
+        if outside.audit is not None:
+            log = audit.path_of(loaded.root, {})
+            log.parent.mkdir(parents=True, exist_ok=True)
+            await outside.audit.export(str(log))
         return cls(
             source=source,
             plan=all_shown(seen_from_here(loaded.plan, loaded.root)),
             root=loaded.root,
             place=place,
-            values={**(variables or {}), **values},
+            values={**outside.variables, **values},
             commit=commit,
-            release=release,
-            services=services or {},
+            outside=outside,
         )
 
     async def run(self, until: Iterable[str] = (), *, force: bool = False) -> Finished:
@@ -185,7 +208,7 @@ class Session(Record, frozen=False):
                 force=force,
                 environ=self.values,
                 commit=self.commit or "",
-                release=self.release,
+                release=self.outside.release,
             ),
         )
         report = await run.report_waiting()
@@ -195,6 +218,7 @@ class Session(Record, frozen=False):
             executor=executor,
             published={target: self._below_workdir(target) for target in written if target},
             documents=run.documents,
+            log=audit.path_of(self.root, {}),
         )
 
     def _executor(self, plan: Plan, run_id: str) -> DaggerExecutor:
@@ -207,7 +231,8 @@ class Session(Record, frozen=False):
             courier=Courier(
                 place=Path(tempfile.mkdtemp(prefix="penstock-", dir=self.place.parent)), load=self._handed
             ),
-            services=self.services,
+            services=self.outside.services,
+            git=self.outside.git,
         )
 
     async def perform(self, stage: Stage) -> tuple[Mapping[str, Any], DaggerExecutor]:
@@ -293,6 +318,10 @@ class Session(Record, frozen=False):
             place = self._below_workdir(self.plan.archive.path)
             written = written.with_directory(".", dag.current_module().workdir(place))
         return written
+
+    def handed_file(self, path: Path) -> dagger.File:
+        """A file below the root that was written here."""
+        return dag.current_module().workdir_file(self._below_workdir(path))
 
     def _handed(self, path: Path) -> dagger.Directory:
         return dag.current_module().workdir(self._below_workdir(path))

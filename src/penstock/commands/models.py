@@ -13,7 +13,7 @@ from typing import Any
 from penstock.commands.errands import perform, project_root
 from penstock.commands.project import DEFAULT_PIPELINE
 from penstock.errors import EXIT_OK, PenstockError, UsageError
-from penstock.plan.carrying import REQUEST
+from penstock.plan import errands
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES, TOOLS
 from penstock.publish import audit, moves
 from penstock.publish.moves import Move
@@ -144,8 +144,4 @@ def tracking_uri() -> str | None:
     if not pipeline.is_file():
         return None
     _, plan = load_plan(pipeline, Overlay(environ=os.environ))
-    for delivery in plan.deliveries:
-        if delivery.kind == "mlflow":
-            asked = json.loads(dict(delivery.stage.files)[REQUEST])
-            return asked.get("tracking_uri")  # type: ignore[no-any-return]  # JSON
-    return None
+    return errands.tracking_uri(plan)

@@ -25,7 +25,7 @@ from penstock.executors.hints import undeclared_inputs
 from penstock.executors.host import COMMAND
 from penstock.executors.in_container import ATTEMPT, RUN, TIMEOUT, TRY
 from penstock.executors.sandbox import HOME, TEMPORARY
-from penstock.executors.surroundings import FIXED, STATE
+from penstock.executors.surroundings import FIXED, GIT, ROOT, STATE
 from penstock.executors.workspace import params_text
 from penstock.plan.model import Stage
 from penstock.redact import Redactor
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _SPEC = "/penstock/spec.json"
 _RESULT = "/penstock/result"
 _STATE = "/penstock/state"
+_PROJECT = "/penstock/project"
+_GIT = "/penstock/git"
 _PATIENCE_S = 60.0
 """How much longer than a stage's own time limit the engine may take to say that it is over."""
 _KILLED = 137
@@ -106,6 +108,12 @@ class DaggerAttempt:
             container = container.with_service_binding(name, service)
         for name, value in self.request.variables.items():
             container = container.with_env_variable(name, value)
+        if GIT in self.stage.passes:  # it looks at the project as it lies
+            source = self.executor.source_directory
+            container = container.with_mounted_directory(_PROJECT, source).with_env_variable(ROOT, _PROJECT)
+            if self.executor.git is not None:
+                container = container.with_mounted_directory(_GIT, self.executor.git)
+                container = container.with_env_variable(GIT, _GIT)
         state = dag.cache_volume(f"penstock-state-{self.executor.plan.name}")
         return container.with_mounted_cache(_STATE, state).with_env_variable(STATE, _STATE)
 

@@ -48,6 +48,7 @@ class DaggerExecutor(Record, frozen=False):
         run_id: Tells this run's results from those of earlier ones.
         courier: Brings files to the engine.
         services: What stages that work outside of their workspace can reach, by host name.
+        git: The repository's `.git`, for those that look at its history.
 
     Attributes:
         placed: What stages have made, by path: `export` to the root puts it here, and writes nothing.
@@ -61,6 +62,7 @@ class DaggerExecutor(Record, frozen=False):
     run_id: str
     courier: Courier
     services: Mapping[str, dagger.Service] = field(default_factory=dict)
+    git: dagger.Directory | None = None
     name: str = "dagger"
     placed: dict[str, Held] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)

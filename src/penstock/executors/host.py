@@ -6,6 +6,7 @@ All else that the embedded executor does (trees, store, workspaces, outputs) is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -90,9 +91,9 @@ class Native(Record, frozen=False, kw_only=False):
         return _Process(stage, await self.environments.prepare(stage.environment, on_wait), self.sandbox)
 
     def _docker(self) -> Host:
-        from penstock.executors.docker import Docker
-
-        return Docker(self.environments)
+        # by its name, as commands open it: who does not build images does without Docker
+        docker: Host = import_module("penstock.executors.docker").Docker(self.environments)
+        return docker
 
     def tidy(self) -> None:
         """Nothing: processes end with the run that started them."""

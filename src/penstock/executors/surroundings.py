@@ -28,6 +28,8 @@ CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 PASSED_ON = (*CERTIFICATES, *_PROXIES, *(name.upper() for name in _PROXIES))
 ROOT = "PENSTOCK_ROOT"
 """To a stage that works outside of its workspace: the project; under Dagger there is none."""
+GIT = "PENSTOCK_GIT"
+"""To such a stage, if it passes it on: the repository's `.git`, where that does not lie in the project."""
 STATE = "PENSTOCK_STATE"
 """To such a stage: a directory that outlives the run."""
 PASSED_ON_DEVICES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
