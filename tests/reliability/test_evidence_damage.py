@@ -19,6 +19,12 @@ from penstock.programs.evidence import documents, layout
 from penstock.programs.evidence import main as evidence
 
 ALL_BITS, CASE, LAST_BIT = 0xFF, 0x20, 0x01
+SWEEPS = [
+    *((mask, 149) for mask in (ALL_BITS, CASE, LAST_BIT)),
+    pytest.param(ALL_BITS, 1, marks=pytest.mark.slow),
+    *(pytest.param(mask, 11, marks=pytest.mark.slow) for mask in (CASE, LAST_BIT)),
+]
+"""Which bits of how many bytes are flipped: every one, every eleventh, ..."""
 Record = Callable[[str, object], None]
 
 
@@ -61,8 +67,7 @@ def test_no_flipped_byte_of_a_model_is_accepted(made: Made, count: int, record_p
     assert made.verify()["passed"]
 
 
-@pytest.mark.parametrize("mask", [ALL_BITS, CASE, LAST_BIT])
-@pytest.mark.parametrize("step", [149, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("mask", "step"), SWEEPS)
 def test_no_flipped_byte_of_a_file_of_evidence_is_accepted(
     made: Made, step: int, mask: int, record_property: Record
 ) -> None:
@@ -77,8 +82,7 @@ def test_no_flipped_byte_of_a_file_of_evidence_is_accepted(
     assert made.verify()["passed"]
 
 
-@pytest.mark.parametrize("mask", [ALL_BITS, CASE, LAST_BIT])
-@pytest.mark.parametrize("step", [149, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("mask", "step"), SWEEPS)
 def test_none_is_accepted_with_an_index_that_was_brought_up_to_date(
     made: Made, step: int, mask: int, record_property: Record
 ) -> None:

@@ -23,6 +23,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of the group of P-256 (NIST SP 800-186)."""
 _BLOCK = re.compile(rb"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----")
+_PRIVATE_BLOCK = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.+-----END \1PRIVATE KEY-----", re.DOTALL)
 _MAKE_ONE = (
     "make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` or `-algorithm Ed25519`"
 )
@@ -39,8 +40,9 @@ def private(variable: str) -> PrivateKey:
         raise UnusableError(f"{variable}: the variable with the key that signs is not set")
     if "\n" not in text.strip():
         text = text.replace("\\n", "\n")  # how some services keep a text of several lines
+    block = _PRIVATE_BLOCK.search(text)  # `openssl ecparam` writes the curve before the key
     try:
-        key = serialization.load_pem_private_key(text.strip().encode() + b"\n", password=None)
+        key = serialization.load_pem_private_key((block[0] if block else text).encode(), password=None)
     except TypeError:
         raise UnusableError(f"{variable}: the key is encrypted: give it without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):

@@ -91,6 +91,7 @@ def read(directory: Path) -> dict[str, bytes]:
     try:
         names = sorted(each.name for each in directory.iterdir()) if not directory.is_symlink() else []
         _demand_names(names, directory)
+        _demand_room(directory, names)
         files = {name: trees.read(directory / name) for name in names}
     except OSError as error:
         raise RefusedError(f"{directory}: the evidence cannot be read: {error.strerror}") from None
@@ -98,6 +99,12 @@ def read(directory: Path) -> dict[str, bytes]:
     if said != documents.encode(index(files, sha256(files[RUN]))):
         raise RefusedError(f"{directory / INDEX}: does not say what lies beside it: something was changed")
     return files
+
+
+def _demand_room(directory: Path, names: list[str]) -> None:
+    size = sum((directory / name).lstat().st_size for name in names)
+    if size > 2 * trees.MAX_DOCUMENT_BYTES:
+        raise RefusedError(f"{directory}: {size >> 20} MiB, more than any evidence is")
 
 
 def _demand_names(names: list[str], directory: Path) -> None:

@@ -307,6 +307,15 @@ def test_what_is_no_key_is_refused_and_not_shown(
     assert not (tmp_path / "receipt.json").exists()
 
 
+def test_a_key_as_older_commands_of_openssl_write_it_is_read(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl: apt-get install openssl")
+    command = ["openssl", "ecparam", "-name", "prime256v1", "-genkey"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "BEGIN EC PARAMETERS" in made
+    assert start(tmp_path, workspace(tmp_path, report()), made) == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_on_one_line_is_read_as_services_keep_it(tmp_path: Path, kind: str) -> None:
     key = new_key(kind)

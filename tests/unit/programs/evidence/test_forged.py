@@ -373,6 +373,13 @@ def _huge(name: str) -> Callable[[World], None]:
     return forge
 
 
+def _huge_together(world: World) -> None:
+    for number in range(20):
+        path = world.ours.evidence / f"sbom-{chr(97 + number)}.cdx.json"
+        path.touch()
+        os.truncate(path, 60 << 20)
+
+
 def _index(change: Callable[[dict[str, Any]], Any]) -> Callable[[World], None]:
     return lambda world: edit(world.ours.evidence / layout.INDEX, change)
 
@@ -585,6 +592,7 @@ FORGERIES: Mapping[str, Callable[[World], object]] = {
     "a pipe instead of the run": _pipe,
     "a huge statement": _huge(ENVELOPES[0]),
     "a huge index": _huge(layout.INDEX),
+    "files that are huge together": _huge_together,
     # the model
     "a changed model": _in_model("model.onnx", b"evil" * 200),
     "a model with a file more": _in_model("evil.py"),
