@@ -35,11 +35,12 @@ _SHARED = Path(tempfile.gettempdir(), f"penstock-test-tools-{os.getuid()}")
 
 def tools(name: str) -> Path:
     """The Python of the locked environment that a stage with these tools gets; made once, for all tests."""
-    return _environment(name, (recipes.PACKAGE / "tools" / f"{name}.txt").read_text(encoding="utf-8"))
+    return environment(name, (recipes.PACKAGE / "tools" / f"{name}.txt").read_text(encoding="utf-8"))
 
 
-def _environment(name: str, requirements: str) -> Path:
-    lock = hashlib.sha256((requirements + sys.version).encode()).hexdigest()[:16]
+def environment(name: str, requirements: str, *options: str) -> Path:
+    """The Python of an environment with these requirements; made once, for all tests."""
+    lock = hashlib.sha256(repr((requirements, options, sys.version)).encode()).hexdigest()[:16]
     place = _SHARED / f"{name}-{lock}"
     if not place.exists():
         _SHARED.mkdir(exist_ok=True)
@@ -47,7 +48,7 @@ def _environment(name: str, requirements: str) -> Path:
         (making / "requirements.txt").write_text(requirements, encoding="utf-8")
         venv = [find_uv_bin(), "venv", "-q", "--python", sys.executable, "--relocatable", str(making / "env")]
         python, lock = str(making / "env/bin/python"), str(making / "requirements.txt")
-        install = [find_uv_bin(), "pip", "install", "-q", "--python", python, "-r", lock]
+        install = [find_uv_bin(), "pip", "install", "-q", "--python", python, "-r", lock, *options]
         for command in (venv, install):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -75,9 +76,9 @@ class Repository:
     environ: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, place: Path, tools_name: str = "dvc") -> Repository:
+    def make(cls, place: Path, python: Path | None = None) -> Repository:
         place.mkdir(parents=True)
-        made = cls(place, tools(tools_name), {"HOME": str(place.parent)})
+        made = cls(place, python or tools("dvc"), {"HOME": str(place.parent)})
         made.git("init", "-q", "-b", "main")
         made.git("config", "user.email", "a@example.com")
         made.git("config", "user.name", "A")
@@ -169,7 +170,7 @@ def http_server(folder: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def s3_server(folder: Path) -> Iterator[str]:
     """The address of an S3 server, moto's, that has the bucket `bucket`."""
-    python = _environment("moto", "moto[server]==5.2.5\n")
+    python = environment("moto", "moto[server]==5.2.5\n")
     log = folder / "moto.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -176,9 +176,12 @@ def _places(report: RunReport, place: str, style: Style) -> Iterator[str]:
         head = f"  {style.paint(style.write(symbol), colour)} {style.cell(each.kind, kinds)}  "
         if columns_of(f"{where}  {facts}") <= style.width - indent:
             yield f"{head}{where}  {style.paint(facts, DIM)}".rstrip()
-            continue
-        lines = wrap(f"{where} {facts}", style.width - indent)
-        yield ("\n" + " " * indent).join((head + lines[0], *lines[1:]))
+        else:
+            lines = wrap(f"{where} {facts}", style.width - indent)
+            yield ("\n" + " " * indent).join((head + lines[0], *lines[1:]))
+        todo = wording.next_step(each)
+        for line in wrap(style.write(todo), style.width - indent) if todo else ():
+            yield " " * indent + line
     mark = style.paint(style.write("✓"), GREEN)
     yield f"  {mark} {'report':<{kinds}}  {style.write(place)}"
 

@@ -15,6 +15,7 @@ from penstock.results import (
     GateResult,
     Judged,
     Publication,
+    PublicationState,
     RunReport,
     StageResult,
     StageState,
@@ -334,6 +335,13 @@ _VERDICT_WORDS = {
     Verdict.SKIP: "skipped",
     Verdict.INCONCLUSIVE: "inconclusive",
 }
+
+
+def next_step(publication: Publication) -> str | None:
+    """What is left to do by hand for something that was published; nothing, as a rule."""
+    if publication.kind == "dvc" and publication.state is PublicationState.WRITTEN:
+        return one_line(publication.sentence)
+    return None
 
 
 def place(publication: Publication) -> tuple[str, str]:

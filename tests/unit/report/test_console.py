@@ -232,3 +232,18 @@ def test_what_a_run_without_work_imports_is_light() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "set()"
+
+
+def test_what_is_left_to_do_for_a_commit_is_said() -> None:
+    told = Publication(
+        kind="dvc",
+        state=PublicationState.WRITTEN,
+        sentence="m is on remote 'store'; commit what says so: git add m.dvc",
+        target="m.dvc",
+    )
+    text = _shown(samples.report(samples.stage("train"), publications=(told,)))
+    assert (
+        "m.dvc  (written)\n            m is on remote 'store'; commit what says so: git add m.dvc\n" in text
+    )
+    again = replace(told, state=PublicationState.UNCHANGED)
+    assert "git add" not in _shown(samples.report(samples.stage("train"), publications=(again,)))

@@ -164,7 +164,7 @@ class _Pushing:
                 {
                     "kind": "dvc",
                     "state": "written" if self.pushed or each.file in written else "unchanged",
-                    "sentence": f"{each.output} is on {self.remote}; {self._next_step()}",
+                    "sentence": self._told(each),
                     "target": each.file,
                     "digest": contents[each.output]["digest"],
                     "size_bytes": contents[each.output]["size_bytes"],
@@ -179,6 +179,11 @@ class _Pushing:
                 "git_add": self._git_add(),
             },
         }
+
+    def _told(self, pointer: Pointer) -> str:
+        """What became of an output; the last one also tells what is left to do for all."""
+        rest = f"; {self._next_step()}" if pointer is self.pointers[-1] else ""
+        return f"{pointer.output} is on {self.remote}{rest}"
 
     def sentence(self, written: Sequence[str]) -> str:
         """What came out, and what is left to do."""

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from dvc_samples import SECRET, Repository, credentials, damage, fetch, http_server, s3_server, state, tools
+from dvc_samples import (
+    SECRET,
+    Repository,
+    credentials,
+    damage,
+    environment,
+    fetch,
+    http_server,
+    s3_server,
+    state,
+    tools,
+)
 
 FILES = {"1": b"1\n", "2": b"2" * 300_000, "deep/er": b"\0\1\2", "same": b"1\n", "empty": b""}
 TABLE = b"a,b\r\n1,2\r\n"
@@ -340,3 +351,43 @@ class TestImports:
         source.unlink()
         assert fetch(repository, "data/url.csv.dvc", workspace).code == 0
         assert written(workspace) == {"data/url.csv": TABLE}
+
+
+class TestFromDvc2:
+    """Before DVC 3, line ends of texts did not count, and objects lay elsewhere."""
+
+    @pytest.fixture(scope="session")
+    @staticmethod
+    def dvc_2() -> Path:
+        return environment("dvc-2", "dvc==2.58.2\n", "--exclude-newer", "2023-06-15")
+
+    @pytest.fixture
+    def older(self, dvc_2: Path, tmp_path: Path) -> Repository:
+        older = Repository.make(tmp_path / "top/older", dvc_2)
+        older.write("t.csv", TABLE)
+        older.write("d/unix", b"a\nb\n")
+        older.write("d/dos", b"a\r\nb\r\n")
+        older.write("d/binary", b"\0\r\n\1")
+        older.dvc("add", "t.csv", "d")
+        older.remote("../../older-store")
+        older.dvc("push")
+        return older
+
+    @pytest.mark.parametrize("web", [False, True])
+    def test_everything_comes(self, older: Repository, workspace: Path, *, web: bool) -> None:
+        assert "hash:" not in (older.place / "t.csv.dvc").read_text()
+        older.drop_cache()
+        with http_server(older.place.parent / "older-store") as url:
+            if web:
+                older.remote(url)
+            assert fetch(older, "t.csv.dvc", workspace).code == 0
+            assert fetch(older, "d.dvc", workspace).code == 0
+        assert (workspace / "t.csv").read_bytes() == TABLE
+        assert (workspace / "d/binary").read_bytes() == b"\0\r\n\1"
+        assert (workspace / "d/dos").read_bytes() in (b"a\nb\n", b"a\r\nb\r\n")  # one object for DVC
+
+    def test_damage_is_refused(self, older: Repository, workspace: Path) -> None:
+        older.drop_cache()
+        store = older.place.parent / "older-store"
+        damage(next(path for path in store.rglob("*") if path.is_file() and path.read_bytes() == TABLE))
+        assert fetch(older, "t.csv.dvc", workspace).code == 3
