@@ -55,7 +55,8 @@ def main(arguments: Sequence[str], work: Callable[[Mapping[str, Any]], str]) -> 
         request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
         line = work(request)
     except ProgramError as error:
-        sys.stderr.write(f"{error}\n")
+        # a name in it may hold line ends
+        sys.stderr.write(" ".join(str(error).splitlines()) + "\n")
         return error.exit_code
     except OSError as error:
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")

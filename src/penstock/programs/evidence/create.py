@@ -104,9 +104,7 @@ def _files(
     key: keys.PrivateKey | None,
 ) -> dict[str, bytes]:
     """Every file of the evidence."""
-    environments = {
-        name: texts for name, texts in request.get("environments", {}).items() if texts is not None
-    }
+    environments = {name: texts for name, texts in request.get("environments", {}).items() if texts}
     files = {layout.RUN: stable, **_materials(environments, report)}
     if key is not None:
         files[layout.PUBLIC_KEY] = keys.pem(key.public_key())

@@ -21,7 +21,7 @@ SIGNED, UNSIGNED = ".dsse.json", ".intoto.json"
 
 _SBOM = re.compile(r"sbom-[a-z][a-z0-9-]{0,63}\.cdx\.json")
 _MEDIA_TYPES = {
-    SIGNED: "application/vnd.in-toto+dsse",
+    SIGNED: "application/vnd.dsse.envelope.v1+json",
     UNSIGNED: "application/vnd.in-toto+json",
     ".cdx.json": "application/vnd.cyclonedx+json",
     RUN: "application/json",
@@ -108,8 +108,10 @@ def _demand_room(directory: Path, names: list[str]) -> None:
 
 
 def _demand_names(names: list[str], directory: Path) -> None:
-    if INDEX not in names or len(names) > _MAX_FILES:
-        raise RefusedError(f"{directory}: holds no evidence: there is no {INDEX}, or far more")
+    if INDEX not in names:
+        raise RefusedError(f"{directory}: holds no evidence: there is no {INDEX}")
+    if len(names) > _MAX_FILES:
+        raise RefusedError(f"{directory}: {len(names)} files, more than any evidence has")
     ending = SIGNED if PUBLIC_KEY in names else UNSIGNED
     needed = {INDEX, RUN, f"{PROVENANCE}{ending}", f"{VERDICT}{ending}"}
     known = needed | ({PUBLIC_KEY, MODEL_SIGNATURE} if ending == SIGNED else set())

@@ -248,8 +248,8 @@ class _Evidence:
 def _count(data: bytes, where: str) -> int:
     """How many packages a bill of materials lists."""
     try:
-        return len(json.loads(data)["components"])
-    except (KeyError, RecursionError, TypeError, ValueError):
+        return len(json.loads(data).get("components", ()))
+    except (AttributeError, RecursionError, TypeError, ValueError):
         raise RefusedError(f"{where}: no bill of materials") from None
 
 

@@ -24,6 +24,18 @@ def test_each_kind_of_error_is_one_line_and_an_exit_code_of_its_own(
     assert capfd.readouterr() == ("", "model.sig: signed by another key\n")
 
 
+def test_an_error_stays_one_line_whatever_names_are_in_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def work(_request: Mapping[str, Any]) -> NoReturn:
+        raise RefusedError("model/a\nall is well\r\u2028: changed")
+
+    request = tmp_path / "request.json"
+    request.write_text("{}", encoding="utf-8")
+    assert main([str(request)], work) == 3
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
 def test_work_that_is_done_says_what_came_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     request = tmp_path / "request.json"
     request.write_text('{"model": "churn"}', encoding="utf-8")

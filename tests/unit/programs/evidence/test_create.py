@@ -264,6 +264,16 @@ def test_a_bill_of_materials_lists_what_a_real_lock_file_names() -> None:
     assert all(each.version and each.hashes for each in found)
 
 
+def test_an_environment_without_requirements_has_no_bill_of_materials(tmp_path: Path) -> None:
+    request = workspace(tmp_path, report()) | {"key": None}
+    request["environments"] = {"training": ["# nothing\n"], "serving": [], "other": None}
+    assert start(tmp_path, request, None) == 0
+    facts = json.loads((tmp_path / "receipt.json").read_bytes())["facts"]
+    assert facts["environments"] == [{"name": "training", "packages": 0}]
+    text = (tmp_path / EVIDENCE / "sbom-training.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+
 def test_without_a_key_nothing_is_signed_and_that_is_said(tmp_path: Path) -> None:
     made = make(tmp_path, kind=None)
     names = {path.name for path in made.evidence.iterdir()}
