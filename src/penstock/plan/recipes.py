@@ -13,7 +13,7 @@ from penstock.plan import carrying
 from penstock.plan.model import Environment
 from penstock.plan.paths import inside, is_pattern
 from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
-from penstock.plan.requirements import locked_names, without
+from penstock.plan.requirements import locked_names, package_name, without
 from penstock.plan.schema_parts import DataSet
 from penstock.plan.schema_stages import LintStage, PytestStage, ValidateStage
 from penstock.record import Record
@@ -154,9 +154,11 @@ def equipped(environment: Environment, tools: str, reads: Reads) -> Environment:
     text = (PACKAGE / "tools" / f"{tools}.txt").read_text(encoding="utf-8")
     lock = environment.requirements
     named = locked_names(lock, reads) if lock and reads.presence(lock) != ABSENT else frozenset()
+    own = environment.extra_requirements
+    named |= {name for each in own.splitlines() if (name := package_name(each))}
     return Environment(
         python=environment.python,
         requirements=lock,
-        extra_requirements=without(text, named),
+        extra_requirements=own + without(text, named),
         image=environment.image,
     )

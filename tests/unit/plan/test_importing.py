@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.errors import PipelineError
-from penstock.plan.model import Produced
+from penstock.plan.load import load
+from penstock.plan.model import Overlay, Produced
+from penstock.plan.reads import Reads
 
 DVC = """\
 stages:
@@ -144,3 +147,32 @@ def test_the_environment_of_a_project_gives_way_to_the_pipeline_s(root: Path, lo
     environment = load_text(text).plan.stages[0].environment
     assert environment.python == ">=3.11"
     assert environment.extra_requirements == "six==1.16.0\n"
+
+
+def test_a_plan_from_afar_learns_which_files_it_lacks(root: Path) -> None:
+    text = "version: 1\nname: x\nstages: {from: [dvc.yaml, MLproject]}\n"
+    (root / "p.yaml").write_text(text)
+    for name in ("dvc.yaml", "params.yaml", "vars.json", "MLproject", "c.yaml"):
+        reads = Reads(root)
+        with suppress(PipelineError):
+            load(root / "p.yaml", Overlay(), reads)
+        assert reads.seen[str(root / name)] == "absent", name
+        (root / name).write_text(
+            {
+                "dvc.yaml": "vars: [vars.json]\nstages:\n  a: {cmd: ls, params: [b], deps: [big.csv]}\n",
+                "params.yaml": "b: 1\n",
+                "vars.json": "{}",
+                "MLproject": "conda_env: c.yaml\nentry_points: {main: {command: ls}}\n",
+                "c.yaml": "dependencies: []\n",
+            }[name]
+        )
+    reads = Reads(root)
+    assert load(root / "p.yaml", Overlay(), reads).plan.stages[0].sources == ("big.csv",)
+    assert str(root / "big.csv") not in reads.seen
+
+
+def test_packages_beside_the_lock_are_there_for_recipes_too(root: Path, load_text: Any) -> None:
+    text = "version: 1\nname: x\nenvironment: {packages: [six==1.16.0, pytest==8.0.0]}\nstages: {test: {uses: pytest}}\n"
+    requirements = load_text(text).plan.stages[0].environment.extra_requirements
+    assert requirements.startswith("six==1.16.0\npytest==8.0.0\n")
+    assert requirements.count("\npytest==") == 1

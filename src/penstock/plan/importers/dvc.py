@@ -14,12 +14,12 @@ from penstock.plan.importers import dvc_file
 from penstock.plan.importers.dvc_entries import DEFAULT_PARAMS, Entries, Entry
 from penstock.plan.importers.dvc_outputs import Out, declared, outputs, said_of
 from penstock.plan.importers.found import ANY_PYTHON, ForeignStage, Imported, Names
+from penstock.plan.importers.reading import content
 from penstock.plan.importers.shell import script
-from penstock.plan.importers.values import read_values
 from penstock.plan.paths import inside, is_pattern, path_problem
 from penstock.plan.problems import Problems, shown
 from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
-from penstock.plan.yaml_file import Document, Key, parse_mapping, read_file
+from penstock.plan.yaml_file import Document, Key, parse_mapping
 from penstock.record import Record, field
 
 NAME = "dvc.yaml"
@@ -48,10 +48,7 @@ def read(
     Raises:
         PipelineError: The file is not there, or not YAML.
     """
-    place = reads.root / path
-    data = read_file(place, path)
-    reads.content(place, data)
-    document = dvc_file.read(data, path, problems)
+    document = dvc_file.read(content(path, reads), path, problems)
     if problems:
         return Imported(file=path, stages=())
     entries = Entries(document=document, reads=reads, problems=problems, given=given or {})
@@ -221,12 +218,12 @@ class _Reading(Record, frozen=False):
 
     def _fetched(self, path: str) -> None:
         """Declare data that DVC keeps and that are not there: a path, or a directory above it."""
-        while path and self.reads.presence(path) == ABSENT:
-            if self.reads.presence(f"{path}.dvc") == FILE:
-                name = re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-._")[:60] or "data"
-                self.data.setdefault(name, {"dvc": f"{path}.dvc"})
-                return
+        while path and self.reads.presence(f"{path}.dvc") != FILE:
             path = posixpath.dirname(path)
+        # whether data are there is looked up last: a plan from afar brings over what is looked up
+        if path and self.reads.presence(path) == ABSENT:
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-._")[:60] or "data"
+            self.data.setdefault(name, {"dvc": f"{path}.dvc"})
 
     def _outs(self, entry: Entry, folder: str) -> Iterator[Out]:
         for out in outputs(entry, folder):
@@ -273,8 +270,7 @@ class _Reading(Record, frozen=False):
         if path is None or self.reads.presence(path) != FILE:
             return None
         try:
-            read_values(path, self.reads)
-            values = parse_mapping(read_file(self.reads.root / path, path), path).mapping
+            values = parse_mapping(content(path, self.reads), path).mapping
         except PipelineError:
             return None
         return values if _nameable(values) else None

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from penstock.errors import PipelineError
+from penstock.plan.importers.reading import content
 from penstock.plan.importers.templates import (
     Context,
     Options,
@@ -22,7 +23,7 @@ from penstock.plan.importers.templates import (
 from penstock.plan.importers.values import read_values
 from penstock.plan.problems import Problems
 from penstock.plan.reads import ABSENT, DIRECTORY, FILE, Reads
-from penstock.plan.yaml_file import Document, Key, read_file
+from penstock.plan.yaml_file import Document, Key
 from penstock.record import Record, field
 
 MAX_STAGES = 2000
@@ -95,9 +96,7 @@ class Entries(Record, frozen=False):
     def _options(self) -> Options:
         if self.reads.presence(_CONFIG) != FILE:
             return Options()
-        place = self.reads.root / _CONFIG
-        data = read_file(place, _CONFIG)
-        self.reads.content(place, data)
+        data = content(_CONFIG, self.reads)
         config = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
         try:
             config.read_string(data.decode("utf-8", "replace"))

@@ -12,11 +12,12 @@ from typing import Any
 from penstock.plan.importers import yaml12
 from penstock.plan.importers.found import ForeignStage, Imported, Names
 from penstock.plan.importers.mlproject_environment import Found, environment_of
+from penstock.plan.importers.reading import content
 from penstock.plan.importers.shell import script
 from penstock.plan.paths import path_problem
 from penstock.plan.problems import Problems, listing, nearest, shown
-from penstock.plan.reads import ABSENT, Reads
-from penstock.plan.yaml_file import Document, Key, read_file
+from penstock.plan.reads import Reads
+from penstock.plan.yaml_file import Document, Key
 from penstock.record import Record, field
 
 NAME = "MLproject"
@@ -56,10 +57,7 @@ def read(path: str, reads: Reads, problems: Problems, names: Names, asked: Asked
     Raises:
         PipelineError: The file is not there, or not YAML.
     """
-    place = reads.root / path
-    data = read_file(place, path)
-    reads.content(place, data)
-    document = yaml12.read_mapping(data, path, yaml12.Yaml11)
+    document = yaml12.read_mapping(content(path, reads), path, yaml12.Yaml11)
     reading = _Reading(document=document, reads=reads, problems=problems, names=names, asked=asked)
     return reading.imported()
 
@@ -239,5 +237,5 @@ class _Reading(Record, frozen=False):
                 self._refuse(place, what, "fetch it in a stage of its own, and give the path of its output")
             elif path_problem(path, pattern=False) is not None:
                 self._note(place, f"{shown(value)} is no path in the project: a change there goes unnoticed")
-            elif self.reads.presence(path) != ABSENT:
+            else:
                 yield path

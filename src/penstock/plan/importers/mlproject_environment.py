@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock.plan.importers import yaml12
+from penstock.plan.importers.reading import content
 from penstock.plan.problems import Problems, shown
 from penstock.plan.reads import FILE, Reads
-from penstock.plan.yaml_file import Document, Key, read_file
+from penstock.plan.yaml_file import Document, Key
 from penstock.record import Record, field
 
 _DEFAULTS = (("python_env", "python_env.yaml"), ("conda_env", "conda.yaml"))
@@ -134,10 +135,7 @@ def environment_of(document: Document, reads: Reads, problems: Problems) -> Foun
         if key in top or not any(other in top for other, _ in _DEFAULTS):
             path = posixpath.normpath(posixpath.join(folder, str(top.get(key, default))))
             if reads.presence(path) == FILE:
-                place = reads.root / path
-                data = read_file(place, path)
-                reads.content(place, data)
-                inner = yaml12.read_mapping(data, path, yaml12.Yaml11)
+                inner = yaml12.read_mapping(content(path, reads), path, yaml12.Yaml11)
                 (_conda if key == "conda_env" else _python)(found, inner)
                 return found
             if key in top:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
-import os
+import posixpath
 import tomllib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from penstock.errors import PipelineError
 from penstock.plan.importers import yaml12
+from penstock.plan.importers.reading import content
 from penstock.plan.reads import Reads
-from penstock.plan.yaml_file import MAX_DEPTH, Document, read_file
+from penstock.plan.yaml_file import MAX_DEPTH, Document
 
 
 def read_values(path: str, reads: Reads) -> Document:
@@ -25,10 +25,8 @@ def read_values(path: str, reads: Reads) -> Document:
     Raises:
         PipelineError: It is not there, not in its format, or holds no mapping.
     """
-    place = Path(os.path.normpath(reads.root / path))
-    data = read_file(place, path)
-    reads.content(place, data)
-    suffix = place.suffix.lower()
+    data = content(path, reads)
+    suffix = posixpath.splitext(path)[1].lower()
     if suffix not in (".json", ".toml", ".py"):
         return yaml12.read_mapping(data, path)
     text = data.decode("utf-8-sig", "replace")

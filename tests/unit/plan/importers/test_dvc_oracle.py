@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _ours(root: Path) -> dict[str, Any]:
         command = commands[stage.called]
         stages[stage.called] = {
             "cmd": command if isinstance(command, list) else [command],
-            "inputs": {path.replace("[[]", "[") for path in stage.fields["inputs"]},
+            "inputs": {re.sub(r"\[([\[*?])\]", r"\1", path) for path in stage.fields["inputs"]},
             "outs": sorted(_paths(stage.fields.get("outputs", []))),
             "persist": sorted(stage.fields.get("persist", [])),
             "always": stage.fields.get("cache", True) is False,
