@@ -7,6 +7,7 @@ publishes the same run again finds it there. The first that fails stops the rest
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -26,6 +27,10 @@ from penstock.runner.errand import REFUSED, said
 from penstock.runner.reasons import History
 
 T = TypeVar("T")
+
+SHORT_DIGEST = "{digest}"
+"""Among tags: the beginning of the manifest's digest, which only the program knows."""
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 RUN_FOLDER = f"{FOLDER}/run"
 RUN_FILES = ("run.json", "summary.md", "report.html")
@@ -208,6 +213,8 @@ class Publishing(Record, Generic[T]):
         }
         files = dict(stage.files)
         request = json.loads(files[REQUEST]) | {"run": run, "contents": await self._contents(delivery)}
+        if "tags" in request:
+            request["tags"] = _tags(request["tags"], self.release, report.commit, digest)
         files[REQUEST] = json.dumps(request, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         written = keep.files(report, documents=self.documents, page=True)
         for name in RUN_FILES:
@@ -271,6 +278,19 @@ class Publishing(Record, Generic[T]):
                 size_bytes=archive.size_bytes,
             ),
         )
+
+
+def _tags(asked: list[str], release: str | None, commit: str | None, run: str) -> list[str]:
+    """What never moves and names what is pushed: beside what was asked, its digest, the commit, the release.
+
+    A commit alone would name two things where only the data, a profile or Penstock differ.
+    """
+    named = [*asked, SHORT_DIGEST]
+    if commit and not commit.endswith("-dirty"):
+        named.append(f"{commit[:12]}-{run.removeprefix('sha256:')[:8]}")
+    if release and _TAG.fullmatch(release):
+        named.append(release)
+    return list(dict.fromkeys(named))
 
 
 def _lost(delivery: Delivery, result: StageResult) -> Publication:

@@ -179,3 +179,22 @@ def test_a_publication_that_cannot_be_noted_is_said(world: World, tmp_path: Path
     report = world.run(publishing(delivery("artifact"), delivery("mlflow")), environ=environ)
     assert told(report) == [("artifact", "written"), ("audit", "failed"), ("mlflow", "skipped")]
     assert report.exit_code == 5
+
+
+def test_what_is_pushed_is_tagged_by_digest_commit_and_release(world: World) -> None:
+    pushes = delivery("artifact", f"cat {REQUEST}")
+    files = ((REQUEST, json.dumps({"action": "push-artifact", "tags": ["stable"]})),)
+    pushes = replace(pushes, stage=replace(pushes.stage, files=files))
+    commit = "0123456789abcdef0123456789abcdef01234567"
+
+    def tags(**options: str) -> list[str]:
+        run = world.prepared(publishing(pushes), **options)
+        run.report()
+        request, _ = json.JSONDecoder().raw_decode(run.walk.outcomes["publish-artifact"].attempts[-1].log)
+        return list(request["tags"])
+
+    assert tags(commit="") == ["stable", "{digest}"]
+    stable, own, of_commit, release = tags(commit=commit, release="v1.2")
+    assert (stable, own, release) == ("stable", "{digest}", "v1.2")
+    assert of_commit.startswith("0123456789ab-")
+    assert tags(commit=f"{commit}-dirty", release="no tag: a sentence") == ["stable", "{digest}"]
