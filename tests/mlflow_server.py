@@ -80,7 +80,11 @@ class MlflowServer:
 
     def __enter__(self) -> Self:
         self.place.mkdir(parents=True, exist_ok=True)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

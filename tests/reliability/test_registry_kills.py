@@ -32,6 +32,10 @@ pytestmark = [pytest.mark.network]
 ALIASES = ("candidate", "champion", "previous")
 FAULTS = ("server gone", "server gone after it", "killed", "killed after it", "answer lost")
 ACTIONS = ("publish", "promote", "rollback")
+PATIENCE_S = 6.0
+"""Of what is cut off: it tries a few times."""
+
+Command = Callable[..., Ended]
 
 
 class Direct:
@@ -108,15 +112,16 @@ class Scene:
     champions: list[str] = field(default_factory=list)
     word: int = 0
 
-    def publish(self) -> Callable[[], Ended]:
+    def publish(self) -> Command:
         """A run that was never published."""
         self.word += 1
         shutil.rmtree(self.place / "w", ignore_errors=True)
         self.made: Published = workspace(self.place / "w", f"word {self.word}")
-        return lambda: self.registry.publish(self.made, patience_s=2)
+        made = self.made
+        return lambda patience_s=20.0: self.registry.publish(made, patience_s=patience_s)
 
-    def act(self, action: str, **request: Any) -> Callable[[], Ended]:
-        return lambda: self.registry.act(action, patience_s=2, **request)
+    def act(self, action: str, **request: Any) -> Command:
+        return lambda patience_s=20.0: self.registry.act(action, patience_s=patience_s, **request)
 
     def pointers(self) -> dict[str, str]:
         """The aliases; every one that is there means a version that is whole."""
@@ -160,7 +165,7 @@ def faulty(scene: Scene, fault: str, at: int) -> Act:
     return act
 
 
-def prepared(scene: Scene, action: str) -> Callable[[], Ended]:
+def prepared(scene: Scene, action: str) -> Command:
     """A command that is to be cut off; each time from a state like the last one's."""
     if action == "publish":
         return scene.publish()
@@ -200,7 +205,7 @@ def point(scene: Scene, action: str, fault: str, at: int) -> str:
     command = prepared(scene, action)
     scene.proxy.clear()
     scene.proxy.rule(faulty(scene, fault, at))
-    ended = command()
+    ended = command(PATIENCE_S)
     reached = len(scene.proxy.seen) >= at
     scene.proxy.clear()
     scene.pointers()
@@ -255,7 +260,7 @@ def test_every_request_may_be_the_last_one(scene: Scene) -> None:
     assert sum(count for name, count in figures.items() if name.endswith("cut off")) >= 100
 
 
-def own_command(place: Path, registry: Registry, action: str, number: str) -> Callable[..., Ended]:
+def own_command(place: Path, registry: Registry, action: str, number: str) -> Command:
     """Something to do with version `number`, which a workspace is there for."""
     if action == "publish":
         made = workspace(place / f"w{number}", f"word {number}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from penstock.report.style import BOLD, GREEN, RED, YELLOW, Style, columns_of
+from penstock.inert import one_line
+from penstock.report.style import BOLD, GREEN, RED, YELLOW, Style, columns_of, wrap
 from penstock.report.wording import short_digest
 
 _GAP = 2
@@ -61,14 +62,14 @@ def _versions(facts: Mapping[str, Any], style: Style) -> Iterator[str]:
 def _version(facts: Mapping[str, Any], style: Style) -> Iterator[str]:
     aliases = f" ({', '.join(facts['aliases'])})" if facts["aliases"] else ""
     yield style.paint(style.fit(f"{facts['model']}, version {facts['version']}{aliases}", style.width), BOLD)
-    evidence = "with evidence" if facts["evidence"] else "without evidence"
     for title, value in (
         ("run", facts["run"]),
-        ("model", f"{facts['digest']}, {evidence}"),
+        ("model", facts["digest"]),
+        ("proof", "has evidence" if facts["evidence"] else "has no evidence"),
         ("commit", facts["commit"]),
-        ("registered", facts["registered_at"]),
+        ("since", facts["registered_at"]),
     ):
-        yield style.fit_line(f"{title:<11} {value or 'unknown'}", style.width)
+        yield style.fit_line(f"{title:<7} {value or 'unknown'}", style.width)
     for name, said in facts["gates"].items():
         symbol, colour = _MARKS.get(said.partition(":")[0], ("·", YELLOW))
         yield f"{style.paint(style.write(symbol), colour)} {style.fit(f'{name}: {said}', style.width - 2)}"
@@ -79,9 +80,8 @@ def _version(facts: Mapping[str, Any], style: Style) -> Iterator[str]:
         override = each.get("override")
         answer = f", answered for by {override['name']}: {override['reason']}" if override else ""
         why = f": {each['why']}" if each.get("why") and not override else ""
-        yield style.fit(
-            f"{each.get('at')} {each['what']} to {each['to']} by {each['who']}{why}{answer}", style.width
-        )
+        said = one_line(f"{each.get('at')} {each['what']} to {each['to']} by {each['who']}{why}{answer}")
+        yield from wrap(style.write(said), style.width)
 
 
 def _titled(name: str, value: str, rows: list[tuple[str, str]], style: Style) -> Iterator[str]:

@@ -147,7 +147,7 @@ def _within(limit_s: float) -> Iterator[None]:
         return
 
     def stop(_number: int, _frame: object) -> None:
-        raise _SlowError
+        raise _SlowError("timed out")  # in MLflow's words, which may pass it on as its own
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, limit_s)

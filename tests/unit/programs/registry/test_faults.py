@@ -82,6 +82,7 @@ def test_a_server_that_cannot_be_used_is_given_up_in_time(
         assert len(proxy.seen) == 1  # a password does not get better by trying again
 
 
+@pytest.mark.slow
 def test_the_time_that_is_given_is_at_most_a_minute(proxy: FaultProxy, behind: Registry) -> None:
     proxy.rule(fault_proxy.hang)
     began = time.monotonic()
