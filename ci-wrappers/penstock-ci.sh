@@ -177,7 +177,7 @@ run() {
     'pull_request_target hands the secrets to whatever a stranger proposes' 'use pull_request'
   tools=$(mktemp -d)
   trap 'rm -rf "$tools"' EXIT
-  rm -f "$report/exit-code"
+  rm -f "$report/exit-code" "$report/security.sarif"
   event=$(event)
   case ${PENSTOCK_EXECUTOR:-dagger} in
     dagger) run_dagger ;;
@@ -190,6 +190,7 @@ run() {
   fi
   show_summary
   [ -z "${GITHUB_OUTPUT:-}" ] || printf 'exit-code=%s\n' "$code" >>"$GITHUB_OUTPUT"
+  [ -z "${GITHUB_OUTPUT:-}" ] || [ ! -f "$report/security.sarif" ] || echo 'sarif=true' >>"$GITHUB_OUTPUT"
   exit "$code"
 }
 

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 import penstock
+from github_expressions import holds
+from penstock.report import scans
 from penstock.scaffold.ci_files import SYSTEMS, Reference, render
 from wrapper_samples import ROOT
 
@@ -186,7 +188,7 @@ def test_everything_of_others_is_pinned_by_commit_and_says_its_version() -> None
     for path in (WORKFLOW, ACTION):
         for line in re.findall(r"^ +uses: (.*)$", path.read_text(), re.MULTILINE):
             assert re.fullmatch(
-                r"actions/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\$/ci-wrappers/github", line
+                r"(?:actions|github)/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\$/ci-wrappers/github", line
             ), line
 
 
@@ -205,6 +207,29 @@ def test_permissions_are_the_two_that_are_needed() -> None:
         assert job["permissions"] == needed
         assert "pull_request_target" not in text
         assert "secrets" not in text
+
+
+def test_what_scans_found_is_handed_over_where_that_is_asked_for_and_allowed() -> None:
+    steps = yaml.safe_load(ACTION.read_text())["runs"]["steps"]
+    (upload,) = [step for step in steps if "upload-sarif" in step.get("uses", "")]
+    event = {"event_name": "pull_request", "repository": "o/r"}
+    for asked, made, head, expected in (
+        ("true", "true", "o/r", True),
+        ("false", "true", "o/r", False),
+        ("true", "", "o/r", False),
+        ("true", "true", "stranger/r", False),
+    ):
+        contexts = {
+            "inputs": {"code-scanning": asked},
+            "steps": {"run": {"outputs": {"sarif": made}}},
+            "github": {**event, "event": {"pull_request": {"head": {"repo": {"full_name": head}}}}},
+        }
+        assert holds(upload["if"], contexts, "failure") is expected
+    reports = yaml.safe_load(PLAIN.read_text())[".penstock"]["artifacts"]["reports"]
+    assert {reports["codequality"], reports["secret_detection"]} == {
+        f"penstock-report/{name}" for name in (scans.CODE_QUALITY, scans.SECRETS)
+    }
+    assert upload["with"]["sarif_file"].endswith(f"/{scans.SARIF}")
 
 
 def test_a_pull_request_writes_no_cache_of_github() -> None:

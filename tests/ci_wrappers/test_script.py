@@ -156,6 +156,20 @@ def test_the_job_ends_with_the_code_of_the_run(stand_ins: StandIns, executor: st
     assert output.read_text() == f"exit-code={code}\n"
 
 
+def test_the_script_says_whether_there_is_a_sarif_log_of_this_run(stand_ins: StandIns) -> None:
+    output, report = stand_ins.base / "output", stand_ins.work / "penstock-report"
+    report.mkdir()
+    (report / "security.sarif").write_text("of an earlier run")
+    script(stand_ins, PENSTOCK_EXECUTOR="local", LEAVE_CODE="0", GITHUB_OUTPUT=str(output))
+    assert output.read_text() == "exit-code=0\n"
+    stand_ins.programs.joinpath("dagger").write_text(
+        f"#!{sys.executable}\nimport pathlib\nreport = pathlib.Path('penstock-report')\n"
+        "(report / 'exit-code').write_text('0')\n(report / 'security.sarif').touch()\n"
+    )
+    script(stand_ins, PENSTOCK_EXECUTOR="dagger", LEAVE_CODE="0", GITHUB_OUTPUT=str(output))
+    assert output.read_text().endswith("exit-code=0\nsarif=true\n")
+
+
 @pytest.mark.parametrize(
     ("executor", "ended", "code"), [("local", 2, 2), ("local", 5, 5), ("dagger", 2, 2), ("dagger", 1, 5)]
 )
