@@ -24,7 +24,7 @@ def render(facts: Mapping[str, Any], style: Style) -> str:
         ("level", (f"{facts['level']}: {facts['level_reason']}",)),
         ("gates", _gates(facts, style)),
         ("contents", _contents(facts, style)),
-        ("packages", (f"{each['name']}: {each['packages']}" for each in facts["environments"])),
+        ("packages", _packages(facts)),
     ):
         shown = [line for text in texts for line in _lines(text, style)]
         lines += [f"{title if at == 0 else '':<{_INDENT}}{line}" for at, line in enumerate(shown)]
@@ -64,6 +64,11 @@ def _contents(facts: Mapping[str, Any], style: Style) -> Iterator[str]:
         mark = style.paint(style.write("✓"), GREEN) if checked else style.write("·")
         words = "the same bytes" if checked else "not looked at"
         yield f"{mark}\t{one_line(each['name'])} ({each['kind']}): {short_digest(each['digest'])}, {words}"
+
+
+def _packages(facts: Mapping[str, Any]) -> list[str]:
+    found = [f"{each['name']}: {each['packages']}" for each in facts["environments"]]
+    return found or ["unknown: nothing was locked"]
 
 
 def _last(facts: Mapping[str, Any]) -> str:
