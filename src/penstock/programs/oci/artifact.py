@@ -21,7 +21,7 @@ from .repository import Repository
 ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
 LAYER_TYPES = "application/vnd.cncf.model."
-RUN, PLAN = "penstock.run", "penstock.plan"
+PLAN = "penstock.plan"
 STABLE_RUN = "penstock/stable.json"
 """What the run's digest is the digest of, in an artifact."""
 
@@ -39,7 +39,7 @@ def push(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
     manifest = _manifest(request["run"], config, layers)
     evidence = referring.prepared(request, manifest)
     tags = tagging.wanted(repository, request, manifest.digest)
-    new = store(repository, manifest, [config, *(each.blob for each in layers)])
+    new = repository.store([config, *(each.blob for each in layers)], [manifest])
     refers, is_new = referring.push(repository, manifest, evidence)
     new += ["evidence"] if is_new else []
     new += tagging.tag(repository, manifest, tags)
@@ -59,16 +59,6 @@ def push(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
             ],
         },
     }
-
-
-def store(repository: Repository, manifest: Manifest, blobs: list[Blob]) -> list[str]:
-    """Push blobs and a manifest by its digest, and read all of it back; gives what was new."""
-    new = [each.digest for each in {each.digest: each for each in blobs}.values() if repository.upload(each)]
-    if repository.manifest(manifest.digest) is None:
-        repository.put(manifest)
-        new.append(manifest.digest)
-    repository.verify(manifest)
-    return new
 
 
 def _layers(request: Mapping[str, Any]) -> list[Layer]:
@@ -104,8 +94,8 @@ def _manifest(run: Mapping[str, Any], config: Blob, layers: list[Layer]) -> Mani
             "config": described(config, CONFIG_TYPE),
             "layers": [each.descriptor for each in layers],
             "annotations": {
-                packing.TITLE: run["pipeline"],
-                RUN: run["digest"],
+                manifests.TITLE: run["pipeline"],
+                referring.RUN: run["digest"],
                 PLAN: run["plan"],
             },
         }

@@ -77,14 +77,11 @@ class Body:
         self._chunks = _chunks(blob.pieces)
         self._moved, self._position = moved, 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            yield chunk
-            self._position += len(chunk)
-            self._moved(self._position)
+    def __iter__(self) -> Iterator[bytes]:  # by which requests knows a body that is read bit by bit
+        return iter(self.read, b"")
 
     def read(self, _size: int = -1) -> bytes:
-        """The next chunk; requests never asks for more than it is given."""
+        """The next chunk, whatever its size; the next one is asked for when it has been sent."""
         chunk = next(self._chunks, b"")
         self._moved(self._position)
         self._position += len(chunk)

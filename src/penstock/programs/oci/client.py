@@ -1,8 +1,8 @@
 """One request to a registry: authorisation, redirects, certificates, and what its answers mean.
 
-This is oras's registry with another way to send. oras's own has no timeouts, waits up to 131 s between its
-attempts, repeats neither 429 nor 503, keeps a token after it has expired, and sends its credentials wherever
-an upload's `Location` points.
+This is oras's registry with another way to send. oras's own has no timeouts, waits 131 s in all between
+its attempts, repeats neither 429 nor 503, keeps a token after it has expired, and sends its credentials
+wherever an upload's `Location` points.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
+from pathlib import Path
 from time import time
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -20,7 +21,7 @@ import oras.provider
 import requests
 import urllib3
 
-from ..common.program import UnavailableError
+from ..common.program import UnavailableError, UnusableError
 from .authority import Authority
 from .patience import PassingError, Patience
 
@@ -51,8 +52,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
     """
 
     def __init__(self, host: str, basic: str | None, patience: Patience, *, insecure: bool) -> None:
-        certificates = next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), True)
-        super().__init__(hostname=host, insecure=insecure, tls_verify=certificates)
+        super().__init__(hostname=host, insecure=insecure, tls_verify=_certificates())
         self.session.auth = _leave_as_is
         self.session.get_redirect_target = _nowhere
         self.patience = patience
@@ -159,16 +159,13 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
         return response
 
     def _failure(self, url: str, error: Exception) -> PassingError | UnavailableError:
-        words = " ".join(str(error).split())
-        if "CERTIFICATE_VERIFY_FAILED" in words or "certificate" in words.lower():
+        words = str(error) if isinstance(error, requests.exceptions.SSLError) else ""
+        if "CERTIFICATE_VERIFY_FAILED" in words:
             remedy = "name its authority's certificates in REQUESTS_CA_BUNDLE"
             return UnavailableError(f"{place(url)}: its certificate cannot be verified: {remedy}")
-        if isinstance(error, requests.exceptions.SSLError) and (
-            "WRONG_VERSION" in words or "RECORD_LAYER" in words
-        ):
-            return UnavailableError(
-                f"{place(url)}: does not speak TLS; if that is meant so, say `insecure: true`"
-            )
+        if "WRONG_VERSION" in words or "RECORD_LAYER" in words:
+            remedy = "if that is meant so, say `insecure: true`"
+            return UnavailableError(f"{place(url)}: does not speak TLS; {remedy}")
         return PassingError(f"{place(url)}: {failure(error)}")
 
     def _fetch(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
@@ -180,6 +177,23 @@ class Client(oras.provider.Registry):  # type: ignore[misc] # oras has no types
             raise PassingError(f"{place(url)}: {failure(error)}") from None
         finally:
             response.close()
+
+
+def _certificates() -> str | bool:
+    """The authorities that are trusted: a file or directory of certificates; True for the usual ones.
+
+    Raises:
+        UnusableError: A variable names what is not there.
+    """
+    for name in _CERTIFICATES:
+        path = os.environ.get(name)
+        if path and not Path(path).exists():
+            raise UnusableError(
+                f"{name}: {path} is not there; name a file with the certificates of authorities"
+            )
+        if path:
+            return path
+    return True
 
 
 def place(url: str) -> str:

@@ -20,12 +20,7 @@ def push(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
     """
     image = image_archive.read(Path(request["archive"]))
     tags = tagging.wanted(repository, request, image.top.digest)
-    new = [blob.digest for blob in image.blobs if repository.upload(blob)]
-    for manifest in (*image.parts, image.top):
-        if repository.manifest(manifest.digest) is None:
-            repository.put(manifest)
-            new.append(manifest.digest)
-    repository.verify(image.top)
+    new = repository.store(image.blobs, [*image.parts, image.top])
     new += tagging.tag(repository, image.top, tags)
     if request.get("digest_file"):
         Path(request["digest_file"]).parent.mkdir(parents=True, exist_ok=True)

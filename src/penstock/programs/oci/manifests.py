@@ -19,6 +19,9 @@ DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 INDEXES = (INDEX, DOCKER_INDEX)
 ACCEPTED = (MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX)
 
+TITLE = "org.opencontainers.image.title"
+"""The annotation by which other programs name a layer's file."""
+
 MAX_MANIFEST_BYTES = 4 << 20  # what registries must accept at least, and hardly any accepts more
 MAX_PARTS = 10_000
 MAX_BLOB_BYTES = 1 << 44

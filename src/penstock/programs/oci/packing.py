@@ -21,13 +21,13 @@ from ..common import digests
 from ..common.program import RefusedError, UnusableError
 from . import manifests
 from .blobs import Blob, Piece, blob, of_bytes, of_file
+from .manifests import TITLE
+from .tar_reader import BLOCK_BYTES
 
 EPOCH = 315_532_800  # 1980-01-01, as in the archives that Penstock publishes
-BLOCK_BYTES = 512
 END = bytes(2 * BLOCK_BYTES)
 
 FILEPATH = "org.cncf.model.filepath"
-TITLE = "org.opencontainers.image.title"
 CONTENT = "penstock.content"
 """The digest that a run names an output by, in the annotations of its layer."""
 ROLE = "penstock.role"

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from ..common import digests
 from ..common.program import RefusedError, UnusableError
-from . import artifact, packing, references, referring
+from . import artifact, manifests, packing, references, referring
 from .blobs import CHUNK_BYTES
 from .manifests import Descriptor, Manifest
 from .repository import Repository
@@ -39,16 +39,19 @@ def pull(repository: Repository, request: Mapping[str, Any]) -> dict[str, Any]:
     artifact.demand(manifest, f"{repository.name} {request['reference']}")
     wanted = _paths(manifest)
     evidence = referring.of(repository, manifest.digest) if request.get("evidence") else []
+    limit = int(request.get("limit_bytes") or LIMIT_BYTES)
+    size = sum(layer.size for each in (manifest, *evidence) for layer in each.layers)
+    if size > limit:
+        raise RefusedError(f"{repository.name}: has {size:,} bytes, and {limit:,} are allowed")
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=to.parent) as file:
         parts = [_fetched(repository, file, layer, path) for path, layer in wanted.items()]
         for number, each in enumerate(evidence, 1):
-            names = (
-                (f"{OWN}/{number}/{layer.annotations.get(packing.TITLE, '')}", layer) for layer in each.layers
-            )
-            parts += [_fetched(repository, file, layer, path) for path, layer in names]
+            for layer in each.layers:
+                name = layer.annotations.get(manifests.TITLE, "")
+                parts.append(_fetched(repository, file, layer, f"{OWN}/{number}/{name}"))
         # the network is done with: whatever ends this before leaves nothing
-        _unpack(file, parts, to, int(request.get("limit_bytes") or LIMIT_BYTES))
+        _unpack(file, parts, to, limit)
     return {"publications": [], "facts": _facts(repository, manifest, evidence) | {"paths": sorted(wanted)}}
 
 
@@ -86,7 +89,7 @@ def _facts(repository: Repository, manifest: Manifest, evidence: list[Manifest])
         "manifest": manifest.digest,
         "media_type": manifest.media_type,
         "artifact_type": manifest.artifact_type,
-        "run": manifest.annotations.get(artifact.RUN),
+        "run": manifest.annotations.get(referring.RUN),
         "evidence": [
             {"manifest": each.digest, "signer": each.annotations.get(referring.SIGNER)} for each in evidence
         ],

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.program import RefusedError
-from . import manifests, packing
+from . import manifests
 from .blobs import Blob, blob, of_bytes, of_file
 from .manifests import Descriptor, Manifest, described
 from .repository import Repository
@@ -66,6 +66,7 @@ def prepared(request: Mapping[str, Any], subject: Manifest) -> Evidence:
             )
         files += [(f"evidence/{entry.name}", entry) for entry in entries]
     blobs = [blob(name, [of_file(path)]) for name, path in files]
+    layers = [described(each, _media_type(each.name), {manifests.TITLE: each.name}) for each in blobs]
     empty = blob("an empty configuration", [of_bytes(b"{}")])
     manifest = manifests.written(
         {
@@ -73,7 +74,7 @@ def prepared(request: Mapping[str, Any], subject: Manifest) -> Evidence:
             "mediaType": manifests.MANIFEST,
             "artifactType": ARTIFACT_TYPE,
             "config": described(empty, EMPTY_TYPE),
-            "layers": [described(each, _media_type(each.name), {packing.TITLE: each.name}) for each in blobs],
+            "layers": layers,
             "subject": {key: subject.descriptor()[key] for key in ("mediaType", "digest", "size")},
             "annotations": {RUN: request["run"]["digest"], SIGNER: _signer(folder)},
         }

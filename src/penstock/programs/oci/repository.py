@@ -7,7 +7,7 @@ status 200. So a manifest gets a tag only after `verify` has read it and all tha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -172,6 +172,25 @@ class Repository:
         if found.data != manifest.data:
             raise MismatchError(f"{place(url)} gives {found.digest} instead of {manifest.digest}")
 
+    def store(self, blobs: Iterable[Blob], made: Sequence[Manifest]) -> list[str]:
+        """Push blobs, then manifests by their digests, and read back all that the last one leads to.
+
+        Returns:
+            The digests of what was not there before.
+
+        Raises:
+            RefusedError: The registry has other bytes.
+            UnavailableError: It failed.
+        """
+        different = {each.digest: each for each in blobs}
+        new = [each.digest for each in different.values() if self.upload(each)]
+        for each in made:
+            if self.manifest(each.digest) is None:
+                self.put(each)
+                new.append(each.digest)
+        self.verify(made[-1])
+        return new
+
     def verify(self, manifest: Manifest, depth: int = 0) -> int:
         """Read back all that a manifest refers to; the number of blobs and manifests that it is made of.
 
@@ -227,7 +246,7 @@ class Repository:
 
 def title(blob: Descriptor) -> str:
     """How a user is told of a blob."""
-    name = blob.annotations.get("org.opencontainers.image.title", "")
+    name = blob.annotations.get(manifests.TITLE, "")
     return name if name.isprintable() and name else blob.digest[:19]
 
 

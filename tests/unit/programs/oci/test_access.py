@@ -206,6 +206,14 @@ def test_a_certificate_of_ones_own_authority_is_accepted_if_it_is_named(
         assert asked(ran, other)[0] == 5
 
 
+def test_certificates_that_are_not_there_are_named(
+    name: str, ran: Workspace, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    code, said = asked(ran, ran.request(0, repository=f"127.0.0.1:1/{name}"))
+    assert (code, said.startswith("SSL_CERT_FILE: /nowhere.pem is not there")) == (2, True)
+
+
 def test_a_registry_without_tls_is_not_spoken_to_unless_that_is_meant_so(
     registry: Registry, name: str, ran: Workspace, asked: Asked
 ) -> None:

@@ -53,6 +53,11 @@ def test_an_empty_directory_is_filled_and_any_other_left_alone(
     assert asked(ran, pushed | {"to": "linked"})[0] == 2
 
 
+def test_more_than_is_allowed_is_not_even_fetched(ran: Workspace, asked: Asked, pushed: Document) -> None:
+    code, said = asked(ran, pushed | {"limit_bytes": 100_000})
+    assert (code, "100,000 are allowed" in said, (ran.root / "got").exists()) == (3, True, False)
+
+
 @pytest.mark.parametrize("action", ["pull", "verify"])
 @pytest.mark.parametrize("reference", ["2.0.0", "sha256:" + "0" * 64, "a/../b", "sha256:0", "latest@x"])
 def test_a_reference_to_nothing_is_named(
