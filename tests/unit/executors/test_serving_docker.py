@@ -117,6 +117,7 @@ def test_an_image_that_is_kept_becomes_healthy_by_itself(
         host = daemon.api.create_host_config(network_mode="none", read_only=True, tmpfs={"/tmp": ""})
         made = daemon.api.create_container(name, labels={"penstock.project": PROJECT}, host_config=host)
         daemon.api.start(made["Id"])
+        code = None
         for _ in range(600):
             run = daemon.api.exec_create(made["Id"], check[1:])
             daemon.api.exec_start(run["Id"])
