@@ -29,6 +29,7 @@ from penstock.record import Record, field
 MAX_STAGES = 2000
 DEFAULT_PARAMS = "params.yaml"
 _CONFIG = ".dvc/config"
+_GROUP = "@"
 
 
 class Entry(Record):
@@ -154,6 +155,10 @@ class Entries(Record, frozen=False):
 
     def _stage(self, name: str, definition: Mapping[str, Any], context: Context) -> list[Entry]:
         place: Key = ("stages", name)
+        if _GROUP in name:
+            what = f"'{_GROUP}' stands between a group and the name of a stage in it"
+            self._complain(place, TemplateError(what), name)
+            return []
         try:
             if "foreach" in definition:
                 inner = (*place, "do")
@@ -180,8 +185,13 @@ class Entries(Record, frozen=False):
         values: Mapping[str, Mapping[str, Any]],
         context: Context,
     ) -> list[Entry]:
+        for key in values:
+            if not key or _GROUP in key:
+                raise TemplateError(
+                    f"a stage of the group would be called '{name}{_GROUP}{key}', which names none"
+                )
         found = (
-            self._resolved(f"{name}@{key}", place, template, context.having(given))
+            self._resolved(f"{name}{_GROUP}{key}", place, template, context.having(given))
             for key, given in values.items()
         )
         return [entry for entry in found if entry is not None]
