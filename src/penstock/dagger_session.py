@@ -42,7 +42,7 @@ class Finished(Record):
 
     Attributes:
         executor: Knows what its stages have made.
-        published: Files that it published, and where they are in this module's directory.
+        published: The archive that it wrote, and where that is in this module's directory.
         documents: What its programs measured, by the path of the output that each is.
         log: The audit log, if there is one.
     """
@@ -212,7 +212,8 @@ class Session(Record, frozen=False):
             ),
         )
         report = await run.report_waiting()
-        written = [each.target for each in report.publications if each.state in STANDING]
+        archives = [each for each in report.publications if each.kind == "archive"]
+        written = [each.target for each in archives if each.state in STANDING]
         return Finished(
             report=report,
             executor=executor,
