@@ -32,6 +32,7 @@ class Bench:
 
     Attributes:
         environ: Where secrets come from.
+        served: Folders that containers of the engine can read over HTTP, by the name of the host.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class Bench:
     observer: SilentObserver = field(default_factory=SilentObserver)
     kind: str = ""
     environ: dict[str, str] = field(default_factory=dict)
+    served: dict[str, Path] = field(default_factory=dict)
 
     def write(self, files: Mapping[str, str]) -> None:
         for path, text in files.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -17,6 +18,9 @@ from penstock.runner.conclude import new_run_id
 from penstock.runner.observed import all_shown
 from penstock.runner.run import Options, Run
 from support import MemoryHistory
+
+if TYPE_CHECKING:
+    import dagger
 
 
 class DaggerBench(Bench):
@@ -44,6 +48,7 @@ class DaggerBench(Bench):
                 root=self.root,
                 run_id=run_id,
                 courier=Courier(place=self.scratch, load=lambda path: dag.host().directory(str(path))),
+                services={name: _server(folder) for name, folder in self.served.items()},
             )
             run = Run(
                 plan=plan,
@@ -59,6 +64,19 @@ class DaggerBench(Bench):
                 assert held.made is not None
                 await held.made.export(str(self.root / path))
         return report
+
+
+def _server(folder: Path) -> dagger.Service:
+    """What gives the files of a folder over HTTP, at port 80."""
+    from dagger import dag
+
+    return (
+        dag.container()
+        .from_("python:3.12-slim")
+        .with_mounted_directory("/served", dag.host().directory(str(folder)))
+        .with_exposed_port(80)
+        .as_service(args=["python3", "-m", "http.server", "80", "--directory", "/served"])
+    )
 
 
 def dagger_bench(root: Path) -> Bench:

@@ -28,6 +28,10 @@ _PATHS = frozenset({"url", "credentialpath", "configpath", "keyfile", "cert_path
 _PATHS_TOO = frozenset({"gdrive_user_credentials_file", "gdrive_service_account_json_file_path"})
 _OWN = {"core": {"no_scm": "true", "analytics": "false", "check_update": "false", "autostage": "false"}}
 _POLL_S = 0.05
+_LEAST_BYTES = 1 << 16
+_TICKS_OF_WORK = 5
+"""In `PATIENCE_S`, as much must come, or be worked in hundredths of a second: waiting takes less, a slow
+upload more."""
 
 Sections = dict[str, dict[str, str]]
 
@@ -136,11 +140,13 @@ class Ended:
         code: 0 says little: dvc gives it too where data are missing.
         text: What it printed.
         stalled: Whether it was ended because it did nothing any more.
+        busy_s: For how long it had been doing something.
     """
 
     code: int
     text: str
     stalled: bool = False
+    busy_s: float = 0.0
 
     @property
     def complaint(self) -> str:
@@ -213,32 +219,36 @@ class Scratch:
                 stderr=subprocess.STDOUT,
             )
             try:
-                stalled = self._watch(process, what, total_bytes, patience_s)
+                stalled, busy_s = self._watch(process, what, total_bytes, patience_s)
             finally:
                 process.kill()
                 process.wait()
-        return Ended(process.returncode, log.read_text(encoding="utf-8", errors="replace"), stalled)
+        text = log.read_text(encoding="utf-8", errors="replace")
+        return Ended(process.returncode, text, stalled, busy_s)
 
     def _watch(
         self, process: subprocess.Popen[bytes], what: str, total_bytes: int, patience_s: float
-    ) -> bool:
-        seen, changed, looked, pause_s = (-1, -1), time.monotonic(), 0.0, 0.0
+    ) -> tuple[bool, float]:
+        """Whether nothing moved any more, and for how many seconds something did."""
+        began = looked = moved = time.monotonic()
+        seen, worked, pause_s = -1, 0, 0.0
         while process.poll() is None:
             time.sleep(_POLL_S)
             now = time.monotonic()
             if now - looked < pause_s:
                 continue
-            # what dvc clones is in `tmp`
-            size = _size(self.cache), _size(self.place / "tmp")
+            # what dvc clones is in `tmp`; while it pushes, only its own time passes
+            (size, files), cloned = _held(self.cache), _held(self.place / "tmp")
+            there, ticks = files + cloned[1] + (size + cloned[0]) // _LEAST_BYTES, _ticks(process.pid)
             looked = time.monotonic()
             pause_s = max(1.0, 10 * (looked - now))  # there may be a million files
-            if size != seen:
-                seen, changed = size, looked
+            if there != seen or ticks - worked >= _TICKS_OF_WORK:
+                seen, worked, moved = there, ticks, looked
                 of = f" of {total_bytes / 1e6:,.1f}" if total_bytes else ""
-                self.progress.say(f"{what}: {size[0] / 1e6:,.1f}{of} MB")
-            elif looked - changed > patience_s:
-                return True
-        return False
+                self.progress.say(f"{what}: {size / 1e6:,.1f}{of} MB")
+            elif looked - moved > patience_s:
+                return True, moved - began
+        return False, moved - began
 
     def _environment(self) -> Mapping[str, str]:
         quiet = {"DVC_NO_ANALYTICS": "1", "GIT_TERMINAL_PROMPT": "0", "NO_COLOR": "1"}
@@ -256,7 +266,7 @@ def persevere(attempt: Callable[[float], Ended], lacking: Callable[[], int]) -> 
     for pause_s in (1.0, 3.0):
         ended = attempt(PATIENCE_S - (time.monotonic() - since))
         before, left = left, lacking()
-        if left < before:
+        if left < before or ended.busy_s > PATIENCE_S:
             since = time.monotonic()
         if not left or ended.stalled or time.monotonic() + pause_s - since > PATIENCE_S / 2:
             return ended
@@ -269,13 +279,23 @@ def _lines(values: Mapping[str, str]) -> list[str]:
     return [f"    {key} = {value}" for key, value in quoted.items()]
 
 
-def _size(directory: Path) -> int:
-    """Bytes below a directory; what is moved meanwhile does not matter."""
-    total = 0
+def _ticks(pid: int) -> int:
+    """The processor time that a process has had, in ticks; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
+def _held(directory: Path) -> tuple[int, int]:
+    """Bytes and files below a directory; what is moved meanwhile does not matter."""
+    total = files = 0
     for folder, _, names in os.walk(directory):
+        files += len(names)
         for name in names:
             try:
                 total += os.lstat(f"{folder}/{name}").st_size
             except OSError:
                 continue
-    return total
+    return total, files

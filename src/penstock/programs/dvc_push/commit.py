@@ -43,12 +43,15 @@ def pointer(output: str, directory: str | None) -> Pointer:
     return Pointer(output, file)
 
 
-def refuse_unfit(pointer: Pointer, home: Path | None) -> None:
-    """Refuse what git would keep from being committed.
+def refuse_unfit(pointer: Pointer, others: Sequence[Pointer], home: Path | None) -> None:
+    """Refuse what could not be committed.
 
     Raises:
-        UnusableError: Git ignores the `.dvc` file, or has the output itself.
+        UnusableError: Git ignores the `.dvc` file, or has the output itself; or another output has that file.
     """
+    same = [each.output for each in others if each.file == pointer.file]
+    if len(same) > 1:
+        raise UnusableError(f"{pointer.file}: would stand for {' and '.join(same)}; leave `path` out")
     if home is None or not _is_git(home):
         return
     rule = _git(home, "check-ignore", "--verbose", "--no-index", pointer.file)

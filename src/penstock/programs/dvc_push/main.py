@@ -37,9 +37,12 @@ def _work(request: Mapping[str, Any]) -> str:
     if not url:
         what = "no remote is configured" if remote is None else f"there is no remote {remote!r}"
         raise UnusableError(f"{what} in .dvc/config; add one: dvc remote add --default NAME URL")
-    pointers = [commit.pointer(path, request.get("path")) for path in request["outputs"]]
+    if url.startswith("/") and repository.home is None:
+        told = repository.told(request["remote"])
+        raise UnavailableError(f"{told} is not there: a folder can be a remote only where it is")
+    pointers = [commit.pointer(path, request["path"]) for path in request["outputs"]]
     for each in pointers:
-        commit.refuse_unfit(each, repository.home)
+        commit.refuse_unfit(each, pointers, repository.home)
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".dvc-push-") as place:
         pushing = _Pushing(request, repository, Path(place), pointers)
         pushing.take()

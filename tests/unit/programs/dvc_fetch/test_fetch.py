@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dvc_samples import (
     http_server,
     s3_server,
     state,
+    stuck_server,
     tools,
 )
 
@@ -282,6 +284,22 @@ class TestFromAWebServer:
         repository.remote(url)
         ended = fetch(repository, "data/t.csv.dvc", workspace)
         assert (ended.code, "cannot be reached: [Errno 111] Connection refused" in ended.said) == (5, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trickle", [False, True])
+def test_a_server_that_does_not_go_on_is_given_up_within_a_minute(
+    repository: Repository, workspace: Path, *, trickle: bool
+) -> None:
+    repository.drop_cache()
+    with stuck_server(trickle=trickle) as url:
+        repository.remote(url)
+        began = time.monotonic()
+        ended = fetch(repository, "data/t.csv.dvc", workspace)
+        took_s = time.monotonic() - began
+    assert ended.code == 5, ended.said
+    assert took_s < 70  # and what it takes to start dvc
+    assert written(workspace) == {}
 
 
 class TestFromS3:

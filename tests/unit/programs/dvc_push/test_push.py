@@ -62,7 +62,7 @@ def request(repository: Repository, outputs: tuple[str, ...] = PATHS, **more: An
         found = digests.of_path(repository.place / path)
         contents.append({"path": path, "digest": found.digest, "size_bytes": found.size_bytes})
     asked = {"outputs": list(outputs), "remote": None, "contents": contents, "run": {"digest": "sha256:1"}}
-    return {**asked, "result": "result", "receipt": "receipt.json", **more}
+    return {**asked, "path": None, "result": "result", "receipt": "receipt.json", **more}
 
 
 def fill(repository: Repository, workspace: Path) -> None:
@@ -133,15 +133,23 @@ class TestWhatIsPushed:
         assert {each["state"] for each in ended.receipt["publications"]} == {"unchanged"}
         assert (state(repository.place), state(store)) == before
 
-    def test_the_files_of_a_commit_are_in_the_result_too(
+    def test_a_container_cannot_push_to_a_folder(
         self, repository: Repository, store: Path, workspace: Path
     ) -> None:
-        repository.remote(str(store))
-        ended = push(repository, workspace, local=False)
-        assert ended.code == 0, ended.said
-        assert "from result" in ended.said
-        assert (workspace / "result/out/model.dvc").read_text().startswith("outs:\n- md5: ")
-        assert not (repository.place / "out/model.dvc").exists()
+        for url in ("../../store", str(store)):
+            repository.remote(url)
+            ended = push(repository, workspace, local=False)
+            assert (ended.code, "a folder can be a remote only where it is" in ended.said) == (5, True)
+        assert list(store.rglob("*")) == []
+
+    def test_one_file_cannot_stand_for_two_outputs(self, repository: Repository, workspace: Path) -> None:
+        repository.write("else/model/x", b"1")
+        asked = request(repository, ("out/model", "else/model"), path="kept")
+        ended = push(repository, workspace, asked)
+        assert (ended.code, ended.said) == (
+            2,
+            "kept/model.dvc: would stand for out/model and else/model; leave `path` out",
+        )
 
     def test_a_directory_that_git_ignores_is_no_place_for_them(
         self, repository: Repository, store: Path, workspace: Path
@@ -252,6 +260,10 @@ class TestS3:
             assert ended.receipt is not None, ended.said
             assert {each["state"] for each in ended.receipt["publications"]} == {state_now}
             assert SECRET not in ended.said + str(ended.receipt)
+        ended = push(bucket, workspace, environ=credentials(), local=False)
+        assert "git add out/metrics.json.dvc out/model.dvc, from result" in ended.said
+        for file in ("out/model.dvc", "out/metrics.json.dvc"):
+            assert (workspace / "result" / file).read_text() == (bucket.place / file).read_text()
         bucket.commit()
         bucket.environ = {**bucket.environ, **credentials()}
         assert pulled(bucket, tmp_path / "top/other") == OUTPUTS
