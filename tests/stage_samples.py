@@ -88,8 +88,7 @@ class Bench:
                     timeout_s=timeout_s,
                     on_output=self.output.extend,
                 )
-            if workspace.observed is not None:
-                self.observation = workspace.observed.result(str)
+            self.observation = workspace.observation(str)
             self.changed, self.written = workspace.changed_inputs(), workspace.written()
             if ended.exit_code == 0:
                 self.kept = {output.path: workspace.keep(output.path) for output in stage.outputs}

@@ -165,12 +165,14 @@ class Observed(Record):
         whole: Why it could not be observed, so that the whole source counts as its input.
         undeclared: What it read and does not declare; all of it is in its key.
         unread: Inputs that it declares and never looked at, if that was asked for (`--observe`).
+        unkept: Why its result is not kept, if it is not.
     """
 
     where: str = ""
     whole: str | None = None
     undeclared: tuple[Undeclared, ...] = ()
     unread: tuple[str, ...] = ()
+    unkept: str | None = None
 
 
 class StageResult(Record):

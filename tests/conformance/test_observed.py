@@ -277,3 +277,23 @@ def test_a_failure_is_told_as_ever(bench: Bench) -> None:
     assert stage(run(bench, made("s", "exit 3", "out")), "s").attempts[-1].exit_code == 3
     limited = run(bench, made("s", "sleep 30 & sleep 30", "out", timeout_s=1.0))
     assert states(limited) == {"s": "timed-out"}
+
+
+def test_what_another_stage_writes_undeclared_is_never_taken_from_the_project(bench: Bench) -> None:
+    bench.write({"a": "1", "scratch": "stale"})
+    writer = made("writer", "cp a scratch; cp a made", "made")
+    reader = made("reader", "cat scratch > out", "out", reads={"made": "writer"})
+    first = run(bench, writer, reader)
+    assert states(first) == {"writer": "ran", "reader": "ran"}
+    again = run(bench, writer, reader)
+    assert states(again)["reader"] == "ran"
+    for report in (first, again):
+        observed = stage(report, "reader").observed
+        assert observed is not None
+        assert "it looks at 'scratch', which stage 'writer' writes without declaring it" in (
+            observed.unkept or ""
+        )
+    mended = made("writer", "cp a scratch; cp a made", "made", "scratch")
+    (bench.root / "scratch").unlink()
+    settled(bench, mended, reader)
+    assert bench.read("out") == b"1"

@@ -6,12 +6,15 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import pytest
 
 from observing import observed
+from penstock.errors import ExecutorError
+from penstock.executors.observe import LAUNCH
 from stage_samples import MODES, Bench, appears, daemon, found, gone, marker, survivors
 
 FORK_BOMB = "f() { f | f & }; f; sleep 60"
@@ -32,10 +35,12 @@ def _looks(bench: Bench) -> set[str]:
 
 def _observer(word: str) -> int:
     """The process that observes whoever has this word on its command line."""
-    command = "from penstock.executors.observe import"
-    for pid in survivors(word):
-        if command in Path(f"/proc/{pid}/cmdline").read_text():
-            return pid
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        for pid in survivors(word):
+            with suppress(OSError):
+                if LAUNCH in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:6]:
+                    return pid
     raise AssertionError("nobody observes")
 
 
@@ -63,7 +68,10 @@ def _killed(bench: Bench, delay_s: float) -> int:
 
             async def run() -> None:
                 script = f"{daemon(word)} while :; do cat a > /dev/null; done; : {word}"
-                codes.append((await bench.go(bench.stage(script))).exit_code)
+                try:
+                    codes.append((await bench.go(bench.stage(script))).exit_code)
+                except ExecutorError as error:  # so early that there was no sandbox yet
+                    codes.append(137 if "sandbox could not be set up" in error.what else -1)
 
             tasks.start_soon(run)
             assert await anyio.to_thread.run_sync(appears, word)

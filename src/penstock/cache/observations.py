@@ -46,11 +46,13 @@ class Observation(Record):
     Attributes:
         looks: Sorted by path.
         touched: Of what it declared, the paths that it looked at.
+        wrote: What it wrote besides its outputs, and left; a hundred paths at most.
         why: Why it could not be observed; then the whole source counts as read.
     """
 
     looks: tuple[Look, ...] = ()
     touched: tuple[str, ...] = ()
+    wrote: tuple[str, ...] = ()
     why: str | None = None
 
 
@@ -73,7 +75,12 @@ def encode(observations: Iterable[Observation]) -> bytes:
     """The bytes of observations, with a checksum."""
     body = canonical_json(
         [
-            [each.why, list(each.touched), [[look.path, look.how, look.by] for look in each.looks]]
+            [
+                each.why,
+                list(each.touched),
+                list(each.wrote),
+                [[look.path, look.how, look.by] for look in each.looks],
+            ]
             for each in observations
         ]
     )
@@ -92,9 +99,12 @@ def decode(data: bytes) -> tuple[Observation, ...]:
     try:
         return tuple(
             Observation(
-                looks=tuple(Look(path, how, by) for path, how, by in looks), touched=tuple(touched), why=why
+                looks=tuple(Look(path, how, by) for path, how, by in looks),
+                touched=tuple(touched),
+                wrote=tuple(wrote),
+                why=why,
             )
-            for why, touched, looks in json.loads(body)
+            for why, touched, wrote, looks in json.loads(body)
         )
     except (TypeError, RecursionError) as error:
         raise ValueError("no observations") from error

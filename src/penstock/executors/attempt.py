@@ -90,8 +90,7 @@ class _Attempt:
     def _conclude(self, workspace: Workspace, ended: Ended, log: str) -> Outcome[LocalTree]:
         problem = self._failure(ended, log) or self._meddled(workspace)
         parts: tuple[Part, ...] = ()
-        if workspace.observed is not None:
-            self.observation = workspace.observed.result(self.redactor.mask_text)
+        self.observation = workspace.observation(self.redactor.mask_text)
         if problem is None:
             try:
                 parts = self._outputs(workspace)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,8 @@ _BIND_AROUND_FROM_BYTES = 1 << 24
 _COPY_CHUNK_BYTES = 1 << 20
 _MOST_TAKEN_APART = 512
 """Entries of a directory; beyond, what must not be seen is covered, and only its name remains."""
+_MOST_COPIED = 4096
+"""Files of one directory that are copied because a stage may want to change them."""
 _MOST_SMALL_MOUNTS = 32
 """Every mount makes the next one slower; beyond, small files are copied."""
 _MOST_MOUNTS = 1500
@@ -77,8 +79,8 @@ class Layout(Record, frozen=False):
     sandboxed: bool
     mounts: list[Mount] = field(default_factory=list)
     placed: dict[str, _Seen | None] = field(default_factory=dict)
-    around: set[str] = field(default_factory=set)
-    """Paths that are no inputs, but were there when the stage began (`surround`)."""
+    around: dict[str, _Seen | None] = field(default_factory=dict)
+    """As `placed`, for paths that are no inputs, but were there when the stage began (`surround`)."""
     _directories: list[str] = field(default_factory=list)
     _open: set[str] = field(default_factory=set)
     """Directories that hold something reserved: new files are expected in them."""
@@ -115,7 +117,7 @@ class Layout(Record, frozen=False):
             if self._is_bound(folder):
                 continue
             files = [name for name, entry in entries.items() if entry.kind != DIRECTORY]
-            plain = len(files) == len(entries) > _MOST_TAKEN_APART and self.sandboxed
+            plain = len(files) == len(entries) > _MOST_COPIED and self.sandboxed
             os.makedirs(self.top / folder, exist_ok=True)
             if plain and folder not in self._open and not os.listdir(self.top / folder):  # noqa: PTH208 - names
                 self._bind(whole.place(folder), folder)
@@ -124,16 +126,23 @@ class Layout(Record, frozen=False):
                 path, about = f"{folder}/{name}" if folder else name, entries[name].about
                 if about is not None and path not in self.reserved and not os.path.lexists(self.top / path):
                     self._file(whole.place(path), path, about, bind=False, bind_from=_BIND_AROUND_FROM_BYTES)
+                    self.around[path] = self.placed[path]
                     if self.placed[path] is not None:
                         del self.placed[path]
-                    self.around.add(path)
 
     def _is_bound(self, path: str) -> bool:
         return any(each in self.placed and self.placed[each] is None for each in (path, *_above(path)))
 
     def changed(self) -> list[str]:
         """Inputs that are not as they were put there, sorted."""
-        return sorted(path for path, before in self.placed.items() if before and self._differs(path, before))
+        return self._changed(self.placed)
+
+    def changed_around(self) -> list[str]:
+        """The same of what is no input."""
+        return self._changed(self.around)
+
+    def _changed(self, known: Mapping[str, _Seen | None]) -> list[str]:
+        return sorted(path for path, before in known.items() if before and self._differs(path, before))
 
     def _differs(self, path: str, before: _Seen) -> bool:
         try:

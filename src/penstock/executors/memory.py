@@ -22,6 +22,7 @@ from penstock.errors import ConflictError, InputError
 from penstock.executors.base import Outcome, Request
 from penstock.executors.observed import Observed
 from penstock.plan.model import Stage
+from penstock.record import replace
 from penstock.results import Attempt, Part, PartKind, Usage, timestamp
 
 Files = dict[str, tuple[bytes, bool]]
@@ -116,11 +117,16 @@ class MemoryExecutor:
             for output in request.stage.outputs:
                 (workspace / output.path).parent.mkdir(parents=True, exist_ok=True)
             observed = _observed(request, workspace) if whole is not None else None
+            there = _contents(workspace)
             async with request.slot():
                 exit_code, log, wall_s = await _shell(request, workspace, observed)
             timed_out = exit_code is None
             problem, tree = _collect(request, workspace, exit_code)
             observation = observed.result(str) if observed is not None else None
+            if observation is not None:
+                now = _contents(workspace)
+                stray = {path for path in now if now[path] != there.get(path)} - set(tree or ())
+                observation = replace(observation, wrote=tuple(sorted(stray)))
         key: str | None = request.key
         if request.observing and whole is not None and observation is not None:
             key = request.observing.key_of(observation, whole.facts(observation.looks))
@@ -243,6 +249,12 @@ def _observed(request: Request[Tree], workspace: Path) -> Observed:
         top=os.path.realpath(workspace),
         declared=frozenset(own | inputs),
     )
+
+
+def _contents(workspace: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(workspace)): path.read_bytes() for path in workspace.rglob("*") if path.is_file()
+    }
 
 
 def _is_pattern(path: str) -> bool:

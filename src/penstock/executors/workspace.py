@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from penstock.cache.members import place_of
+from penstock.cache.observations import Observation
 from penstock.cache.whole_source import WholeSource
 from penstock.errors import ExecutorError, InputError
 from penstock.executors import sandbox as sandboxes
@@ -23,7 +24,8 @@ from penstock.executors.process import Leash
 from penstock.executors.sandbox import Sandbox, View
 from penstock.executors.surroundings import ROOT, STATE, certificates, surroundings
 from penstock.plan.model import Stage
-from penstock.record import Record
+from penstock.plan.paths import inside
+from penstock.record import Record, replace
 
 __all__ = ["Binding", "Command", "Workspace", "remove_tree"]
 
@@ -225,6 +227,19 @@ class Workspace(Record, frozen=False, kw_only=False):
     def changed_inputs(self) -> list[str]:
         """Inputs that the stage changed, or directories of them that it wrote into, sorted."""
         return self.layout.changed()
+
+    def observation(self, mask: Callable[[str], str]) -> Observation | None:
+        """What the stage looked at, and what it wrote besides its outputs, if it is observed.
+
+        Args:
+            mask: Takes secrets out of what its commands are called.
+        """
+        if self.observed is None:
+            return None
+        outputs = [output.path for output in self.stage.outputs]
+        wrote = {*self.written(), *self.layout.changed_around()}
+        stray = sorted(path for path in wrote if not any(inside(path, output) for output in outputs))
+        return replace(self.observed.result(mask), wrote=tuple(stray[:_MOST_WRITTEN]))
 
     def output(self, path: str) -> Path:
         """Where the stage was to write an output; nothing may be there.

@@ -37,6 +37,8 @@ def facts(stage: StageResult) -> Iterator[str]:
         yield f"not observed: {one_line(observed.whole)}; the whole source counts as its input"
     for each in observed.undeclared:
         yield f"undeclared: {what(each)}"
+    if observed.unkept is not None:
+        yield f"not kept: {one_line(observed.unkept)}"
     for path in observed.unread:
         yield f"never read: {one_line(path)}"
 
@@ -50,6 +52,8 @@ def rows(report: RunReport) -> list[tuple[str, str, str]]:
             continue
         if observed.whole is not None:
             found.append((stage.name, "the whole source", f"not observed: {one_line(observed.whole)}"))
+        if observed.unkept is not None:
+            found.append((stage.name, "what another stage writes", one_line(observed.unkept)))
         found += [(stage.name, what(each), _remedy(each, observed)) for each in observed.undeclared]
         found += [
             (stage.name, f"never: {one_line(path)}", "declared, and not needed") for path in observed.unread
@@ -68,7 +72,7 @@ def what(each: Undeclared) -> str:
 
 def _speaks(observed: Observed) -> bool:
     read = any(each.how == "read" for each in observed.undeclared)
-    return bool(read or observed.unread or observed.whole is not None)
+    return bool(read or observed.unread or observed.unkept is not None or observed.whole is not None)
 
 
 def _remedy(each: Undeclared, observed: Observed) -> str:
@@ -94,6 +98,8 @@ def _lines(name: str, observed: Observed) -> Iterator[str]:
             yield f"  - {one_line(each.path)}{maker}{files}"
         if len(read) > MOST_LINES:
             yield f"  and {len(read) - MOST_LINES} more"
+    if observed.unkept is not None:
+        yield f"{name} is not kept: {one_line(observed.unkept)}"
     if observed.unread:
         paths = ", ".join(one_line(path) for path in observed.unread[:MOST_LINES])
         more = len(observed.unread) - MOST_LINES

@@ -7,13 +7,14 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from penstock.cache.keys import Document, key_document, observed_document, stage_key
+from penstock.cache.observations import Observation
 from penstock.errors import InputError, UsageError
 from penstock.executors.base import Executor, Outcome
 from penstock.plan.graph import nearest_output
 from penstock.plan.model import Plan, Produced, Stage
 from penstock.record import Record, field, replace
 from penstock.results import Observed, Part, PartKind, Reason, StageResult, StageState
-from penstock.runner.observed import extended, not_source, told, unobserved
+from penstock.runner.observed import clash, extended, not_source, told, unobserved
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
 
@@ -97,6 +98,8 @@ class Walk(Record, Generic[T], frozen=False):
     outcomes: dict[str, Outcome[T]] = field(default_factory=dict)
     inspected: dict[str, tuple[Standing[T], float]] = field(default_factory=dict)
     """Where stages stood, and when that was found out."""
+    seen: dict[str, Observation] = field(default_factory=dict)
+    """What stages that are observed looked at and wrote, as far as is known."""
 
     async def inspect(self, stage: Stage) -> Standing[T]:
         """Where a stage stands; what all that it needs wrote, or pledged to write, must be known.
@@ -117,20 +120,32 @@ class Walk(Record, Generic[T], frozen=False):
         """Where a stage stands that is observed: what it looked at before, as it is now, is in its key."""
         outputs = not_source(self.plan)
         newest: Standing[T] | None = None
-        for observation in self.history.observations(base.key):
+        known = self.history.observations(base.key)
+        if known:
+            self.seen[stage.name] = known[0]
+        for observation in known:
             as_run = extended(self.plan, stage, observation)
             await self._known(as_run)
             if self.lacking(as_run):
                 standing = replace(base, stage=as_run, hit=None, base=base.key)
             else:
                 facts = await self.executor.facts(observation.looks, outputs) or {}
-                standing = replace(await self._stand(as_run, facts), base=base.key)
+                if as_run is stage:
+                    standing = await self._judged(stage, base.tree, base.parts, facts)
+                else:
+                    standing = await self._stand(as_run, facts)
+                standing = replace(standing, base=base.key)
                 parts = base.parts if self.audit else None
                 standing = replace(
                     standing, observed=told(self.plan, as_run, stage, observation, facts=facts, parts=parts)
                 )
-            if standing.hit is not None:
+            stray = clash(self.plan, stage, observation, self.seen)
+            if standing.hit is not None and stray is None:
+                self.seen[stage.name] = observation
                 return standing
+            if stray is not None:
+                reason = Reason(code="no-cache", sentence=stray)
+                standing = replace(standing, hit=None, reason=reason)
             newest = newest or standing
         if newest is None:  # a result of one that was not observed says nothing about what it reads
             code = Reason(
@@ -164,6 +179,11 @@ class Walk(Record, Generic[T], frozen=False):
                 raise RuntimeError(f"stage {item.stage!r} has no outputs")
         tree = await self.executor.merge(trees)
         parts = _with(pledged, await self.executor.parts(tree))
+        return await self._judged(stage, tree, parts, facts)
+
+    async def _judged(
+        self, stage: Stage, tree: T, parts: tuple[Part, ...], facts: Mapping[str, str] | None
+    ) -> Standing[T]:
         identity = await self.executor.identity(stage)
         document = observed_document(key_document(stage, parts, identity), facts or {})
         key = stage_key(document)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from penstock.cache.observations import ABSENT, EVERYTHING, KEPT_OUT, READ, Observation
 from penstock.plan.graph import downstream
 from penstock.plan.model import Plan, Produced, Stage
 from penstock.plan.paths import inside, is_pattern, matches
 from penstock.record import replace
-from penstock.results import Observed, Part, Undeclared
+from penstock.results import Observed, Part, StageResult, Undeclared
 
 _DIRECTORY = "directory of "
+_JOURNALS = frozenset({"mlruns", "wandb", "lightning_logs", "catboost_info"})
+"""Where libraries keep a journal of their runs, which says nothing to later ones."""
 _MOST_SIBLINGS = 5
 """Files of one directory that are named one by one."""
 
@@ -46,6 +48,39 @@ def extended(plan: Plan, stage: Stage, observation: Observation) -> Stage:
 def learned(stage: Stage, declared: Stage) -> tuple[Produced, ...]:
     """What `extended` has added."""
     return tuple(item for item in stage.produced if item not in declared.produced)
+
+
+def clash(plan: Plan, stage: Stage, observation: Observation, seen: Mapping[str, Observation]) -> str | None:
+    """Why the result of a stage must not be kept: what it looked at is written by another one, undeclared.
+
+    Whatever it saw there is what somebody left in the project, not what the other stage writes.
+
+    Args:
+        seen: What stages looked at and wrote, by name.
+    """
+    after = downstream(plan, [stage.name]) | {stage.name}
+    looked = {look.path for look in observation.looks}
+    for name, other in seen.items():
+        for path in other.wrote if name not in after else ():
+            if path in looked and path.split("/")[0] not in _JOURNALS:
+                return (
+                    f"it looks at {path!r}, which stage {name!r} writes without declaring it: "
+                    "make it an output there, and an input here"
+                )
+    return None
+
+
+def clashing(
+    plan: Plan, results: Iterable[StageResult], seen: Mapping[str, Observation]
+) -> Iterator[StageResult]:
+    """The results of a run, with why some of them are not kept."""
+    for result in results:
+        observation = seen.get(result.name)
+        if result.observed is None or observation is None:
+            yield result
+        else:
+            stray = clash(plan, plan.stage(result.name), observation, seen)
+            yield replace(result, observed=replace(result.observed, unkept=stray))
 
 
 def told(

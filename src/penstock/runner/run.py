@@ -28,6 +28,7 @@ from penstock.revision import Revision
 from penstock.runner.assess import Assessment, Walk, assess, drive, spared, stage_result
 from penstock.runner.conclude import exit_code, new_run_id
 from penstock.runner.judge import Judgement
+from penstock.runner.observed import clashing
 from penstock.runner.publish import Publishing
 from penstock.runner.reasons import History
 from penstock.runner.secrets import load_secrets
@@ -287,7 +288,7 @@ class Run(Record, Generic[T], frozen=False):
             started_at=self._started_at,
             wall_s=0.0,
             exit_code=EXIT_OK,
-            stages=tuple(self._stage_results(interrupted)),
+            stages=tuple(clashing(self.plan, self._stage_results(interrupted), self.walk.seen)),
             gates=(),
             publications=(),
             params=self.plan.params,

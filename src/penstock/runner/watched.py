@@ -13,7 +13,7 @@ from penstock.executors.base import Observing, Outcome
 from penstock.plan.model import Stage
 from penstock.record import replace
 from penstock.runner.assess import Standing, Walk
-from penstock.runner.observed import extended, learned, not_source, told
+from penstock.runner.observed import clash, extended, learned, not_source, told
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Watched(Generic[T]):
         """See `Observing`."""
         self.facts = facts
         observation = self._with_made(observation)
-        if self._unseen(observation):
+        if self._unseen(observation) or clash(self.walk.plan, self.declared, observation, self.walk.seen):
             return None
         return stage_key(self._document(observation, facts))
 
@@ -67,6 +67,7 @@ class Watched(Generic[T]):
         if observation is None or base is None:
             return False
         observation = self._with_made(observation)
+        self.walk.seen[self.declared.name] = observation
         unseen = self._unseen(observation)
         if unseen or outcome.tree is not None:
             self.walk.history.put_observation(base, observation)
