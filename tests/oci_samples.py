@@ -28,6 +28,7 @@ from penstock.programs.common import digests
 from penstock.programs.oci import main as oci
 
 REPOSITORY = "ml/churn"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 Files = dict[str, bytes | str]
 """Of a tar: a content, or `-> target` of a link."""
 
@@ -163,11 +164,11 @@ def is_odd(mode: int) -> bool:
     return not plain or bool(mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX))
 
 
-def put(registry: Registry, name: str, tag: str, manifest: bytes) -> int:
+def put(registry: Registry, name: str, tag: str, manifest: bytes, media_type: str = MANIFEST) -> int:
     """Push a manifest as anybody may; the status."""
     connection = http.client.HTTPConnection(*registry.place, timeout=30)
     try:
-        kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+        kind = {"Content-Type": media_type}
         connection.request("PUT", f"/v2/{name}/manifests/{tag}", body=manifest, headers=kind)
         return connection.getresponse().status
     finally:

@@ -1,8 +1,8 @@
 """What is known about an artifact and differs from one time to the next: an artifact that refers to it.
 
-It holds `run.json`, the reports and the evidence. One that a signer's key (or nobody) has made for a run is
-kept for good: publishing again makes no second one. Registries that keep no list of what refers to a manifest
-get one under the tag `sha256-<digest>`.
+It holds `run.json`, the reports and the evidence. What was made for a run with one signer's key, unsigned or
+without evidence, is kept for good: publishing again makes no second one. Registries that keep no list of what
+refers to a manifest get one under the tag `sha256-<digest>`.
 
 Source: OCI distribution specification 1.1, "Referrers Tag Schema".
 """
@@ -10,6 +10,7 @@ Source: OCI distribution specification 1.1, "Referrers Tag Schema".
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from .repository import Repository
 ARTIFACT_TYPE = "application/vnd.penstock.run.v1+json"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 RUN, SIGNER = "penstock.run", "penstock.signer"
-NOBODY = "none"
+NO_EVIDENCE, NOBODY = "none", "unsigned"
 RUN_FOLDER = Path(".penstock-recipe/run")
 RUN_FILES = ("run.json", "summary.md", "report.html")
 PUBLIC_KEY = "public-key.pem"
@@ -83,12 +84,11 @@ def prepared(request: Mapping[str, Any], subject: Manifest) -> Evidence:
 
 
 def _signer(folder: Path | None) -> str:
-    key = folder / PUBLIC_KEY if folder is not None else None
-    return (
-        f"sha256:{hashlib.sha256(key.read_bytes()).hexdigest()}"
-        if key is not None and key.is_file()
-        else NOBODY
-    )
+    """The key that evidence is signed by, as its digest."""
+    if folder is None:
+        return NO_EVIDENCE
+    key = folder / PUBLIC_KEY
+    return f"sha256:{hashlib.sha256(key.read_bytes()).hexdigest()}" if key.is_file() else NOBODY
 
 
 def _media_type(name: str) -> str:
@@ -129,7 +129,7 @@ def _list(repository: Repository, subject: Manifest, one: Manifest) -> None:
     """Add to the list under the subject's tag; again if someone else was writing it too."""
     for _ in range(ATTEMPTS):
         before = repository.manifest(_tag(subject.digest))
-        known = [] if before is None else [_described(each) for each in before.manifests]
+        known = [] if before is None else json.loads(before.data)["manifests"]  # whatever else they say
         listed = {each["digest"]: each for each in [*known, one.descriptor(one.annotations)]}
         index = {
             "schemaVersion": 2,
@@ -143,11 +143,6 @@ def _list(repository: Repository, subject: Manifest, one: Manifest) -> None:
     raise RefusedError(
         f"{repository.name}:{_tag(subject.digest)}: others keep writing this list; publish again"
     )
-
-
-def _described(one: Descriptor) -> dict[str, Any]:
-    found = {"mediaType": one.media_type, "digest": one.digest, "size": one.size}
-    return found | ({"annotations": dict(one.annotations)} if one.annotations else {})
 
 
 def _tag(digest: str) -> str:

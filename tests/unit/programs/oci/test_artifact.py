@@ -225,6 +225,28 @@ def test_evidence_refers_to_the_artifact_and_leaves_its_digest_alone(
     assert json.loads(data)["subject"]["digest"] == facts["manifest"]
 
 
+def test_a_list_of_what_refers_keeps_what_others_wrote_there(
+    registry: Registry, name: str, ran: Workspace, asked: Asked
+) -> None:
+    request = ran.request(0, repository=place(registry, name))
+    assert asked(ran, request)[0] == 0
+    bare = ran.receipt()["facts"]
+    data = registry.manifest(name, bare["manifest"].replace(":", "-"))
+    assert data is not None
+    index = json.loads(data)
+    others = index["manifests"][0] | {
+        "artifactType": "application/x-of-others",
+        "annotations": {"by": "them"},
+    }
+    kind = index["mediaType"]
+    changed = json.dumps(index | {"manifests": [others]}).encode()
+    assert oci_samples.put(registry, name, bare["manifest"].replace(":", "-"), changed, kind) == 201
+    assert asked(ran, request | {"evidence": evidence(ran.root, None)})[0] == 0
+    assert ran.receipt()["publications"][0]["state"] == "written"
+    listed = registry.referrers(name, bare["manifest"])
+    assert (len(listed), others in listed) == (2, True)
+
+
 def test_a_registrys_own_list_of_referrers_is_used_where_it_has_one(
     registry: Registry, name: str, ran: Workspace, asked: Asked
 ) -> None:
