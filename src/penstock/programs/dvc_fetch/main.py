@@ -71,6 +71,7 @@ class _Fetching:
     tried: set[Known] = field(default_factory=set)
     damaged: dict[Known, str] = field(default_factory=dict)
     uses: Counter[Known] = field(default_factory=Counter)
+    _lists: dict[Known, Mapping[str, Known]] = field(default_factory=dict)
 
     def gather(self) -> None:
         """Take over what the shelves of this machine have."""
@@ -114,10 +115,12 @@ class _Fetching:
                     yield member, f"{each['path']}/{inner}"
 
     def _members(self, known: Known, path: str) -> Mapping[str, Known]:
-        try:
-            return dvc_objects.members(known.place(self.scratch.cache), known)
-        except (ValueError, TypeError) as error:
-            raise RefusedError(f"{path}: DVC's list of its files cannot be used: {error}") from None
+        if known not in self._lists:
+            try:
+                self._lists[known] = dvc_objects.members(known.place(self.scratch.cache), known)
+            except (ValueError, TypeError) as error:
+                raise RefusedError(f"{path}: DVC's list of its files cannot be used: {error}") from None
+        return self._lists[known]
 
     def lacking(self) -> list[tuple[Known, str]]:
         """Objects that are not there, each with a path that it is for."""
@@ -148,7 +151,7 @@ class _Fetching:
         expected = sum(each["size_bytes"] for each in self.request["outputs"])
         file = self.request["file"]
         ended = self.scratch.run(
-            ["fetch", file], f"fetching {file}", total_bytes=expected, patience_s=patience_s
+            ["fetch", "--", file], f"fetching {file}", total_bytes=expected, patience_s=patience_s
         )
         for _ in range(2):
             for known, path in self.lacking():
@@ -172,16 +175,16 @@ class _Fetching:
         name, url = self.repository.remote(self._name_of(path))
         remote = self.repository.told(name)
         file = self.request["file"]
-        if known in self.damaged:
-            return RefusedError(f"{path}: {self.damaged[known]}; push it again from where it is intact")
-        if name is None and not self.request["imported"]:
-            why = "no remote is configured; add one: dvc remote add --default NAME URL"
-        elif url.startswith("/") and not Path(url).is_dir():
+        if url.startswith("/") and not Path(url).is_dir():
             why = f"{remote} is not there: a folder can be a remote only where it is"
         elif (told := self._answer(known, name)) is not None:
             why = f"{remote} {told}"
         elif ended is not None and ended.complaint:
             why = f"dvc cannot fetch it from {remote}: {ended.complaint}"
+        elif known in self.damaged:
+            return RefusedError(f"{path}: {self.damaged[known]}; push it again from where it is intact")
+        elif name is None and not self.request["imported"]:
+            why = "no remote is configured; add one: dvc remote add --default NAME URL"
         else:
             why = f"{remote} does not have it (MD5 {known.md5}); push it from where it is: dvc push {file}"
         return UnavailableError(f"{path}: {why}")

@@ -119,7 +119,10 @@ class _Pushing:
         files = [each.file for each in self.pointers]
         total = sum(each["size_bytes"] for each in self.request["contents"])
         ended = self.scratch.run(
-            ["push", *named, *files], f"pushing to {self.remote}", total_bytes=total, patience_s=patience_s
+            ["push", *named, "--", *files],
+            f"pushing to {self.remote}",
+            total_bytes=total,
+            patience_s=patience_s,
         )
         found = _PUSHED.search(ended.text)
         self.pushed += int(found[1]) if found else 0
@@ -136,7 +139,9 @@ class _Pushing:
         back.prepare(self.repository)
         for each in self.pointers:
             _write(back.place / each.file, each.text)
-        ended = back.run(["fetch", *named, *files], f"reading back from {self.remote}", patience_s=patience_s)
+        ended = back.run(
+            ["fetch", *named, "--", *files], f"reading back from {self.remote}", patience_s=patience_s
+        )
         self._check(back.cache)
         return ended
 

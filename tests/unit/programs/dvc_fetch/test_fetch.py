@@ -254,6 +254,14 @@ class TestFromAWebServer:
         assert fetch(repository, "data/dir.dvc", workspace).code == 0
         assert written(workspace)["data/dir/2"] == FILES["2"]
 
+    @pytest.mark.parametrize("name", ["-x", "--help", "a b", "ä;$(touch x)"])
+    def test_a_name_is_only_a_name(self, repository: Repository, workspace: Path, name: str) -> None:
+        text = (repository.place / "data/t.csv.dvc").read_text().replace("t.csv", json.dumps(name))
+        repository.write(f"{name}.dvc", text.encode())
+        ended = fetch(repository, f"{name}.dvc", workspace)
+        assert ended.code == 0, ended.said
+        assert written(workspace) == {name: TABLE}
+
     def test_damage_is_refused(self, repository: Repository, store: Path, workspace: Path) -> None:
         damage(of_directory(store, TABLE_MD5))
         ended = fetch(repository, "data/t.csv.dvc", workspace)
