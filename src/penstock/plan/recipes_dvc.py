@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
-
 from penstock.plan import carrying
 from penstock.plan.dvc_config import FOLDER, tools_of, variables_of
 from penstock.plan.dvc_files import DvcFile
 from penstock.plan.model import Environment
-from penstock.plan.reads import FILE, Reads
+from penstock.plan.reads import Reads
 from penstock.plan.recipes import Recipe, equipped
 
 
@@ -41,10 +39,9 @@ def fetch(file: DvcFile, environment: Environment, reads: Reads) -> Recipe:
             for each in file.tracked
         ],
     }
-    ignore = posixpath.join(file.repository, ".dvcignore")
     return Recipe(
         run=f"{carrying.command('dvc_fetch')}\n",
-        inputs=(file.path, file.config, *((ignore,) if reads.presence(ignore) == FILE else ())),
+        inputs=(file.path, file.config),
         outputs=tuple((each.path, "data") for each in file.tracked),
         files=carrying.files("dvc_fetch", request),
         environment=equipped(plain, tools, reads) if tools else plain,
