@@ -64,7 +64,7 @@ def prepare(*, base: Path, environment: Path, at: str, epoch: int, prepared: Pat
     prepared.mkdir(parents=True, exist_ok=True)
     with tarfile.open(base) as archive:
         config, layers = _base(archive, prepared)
-    layers.append(added(environment, at, epoch, prepared / "environment"))
+    layers.append(added(environment, at, epoch, prepared / "environment", as_environment=True))
     (prepared / PREPARED).write_bytes(_json({"config": config, "layers": layers}))
 
 

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,10 @@ from typing import IO, Any, NamedTuple, Protocol
 _LEVEL = 5  # nearly as small as 9, in a third of the time
 _PYC_HEADER_BYTES = 16
 _MTIME = slice(8, 12)
+_UVS_OWN = re.compile(
+    r"(^|/)(bin/(de)?activate[._a-z0-9]*|bin/pydoc\.bat|_virtualenv\.(py|pth|cpython-\d+\.pyc))$"
+)
+"""What uv puts into an environment for shells and old tools; each version of it other things."""
 
 
 class _Member(NamedTuple):
@@ -80,8 +85,12 @@ def layer(place: Path, write: Callable[[Sink], None]) -> dict[str, Any]:
     }
 
 
-def added(source: Path, at: str, epoch: int, place: Path) -> dict[str, Any]:
-    """A layer of a directory's or an archive's files, sorted, the directories above them included."""
+def added(source: Path, at: str, epoch: int, place: Path, *, as_environment: bool = False) -> dict[str, Any]:
+    """A layer of a directory's or an archive's files, sorted, the directories above them included.
+
+    Args:
+        as_environment: Whether it is one that uv made: then what only shells need is left out.
+    """
     above = at.strip("/").split("/")
     parents = [_Member("/".join(above[: depth + 1]), stat.S_IFDIR) for depth in range(len(above))]
     with ExitStack() as files:
@@ -90,9 +99,22 @@ def added(source: Path, at: str, epoch: int, place: Path) -> dict[str, Any]:
             if source.is_dir()
             else _of_archive(files.enter_context(tarfile.open(source)))
         )
-        placed = (each._replace(path=f"{parents[-1].path}/{each.path}") for each in found)
+        placed = (
+            each._replace(
+                path=f"{parents[-1].path}/{each.path}",
+                link=_interpreter(each) if as_environment else each.link,
+            )
+            for each in found
+            if not (as_environment and _UVS_OWN.search(each.path))
+        )
         members = parents + sorted(placed, key=lambda each: each.path)
         return layer(place, partial(_pack, members, epoch=epoch))
+
+
+def _interpreter(member: _Member) -> str:
+    """A link's target; of an environment's Python always the same of its two names."""
+    is_python = member.path == "bin/python" and member.link.endswith("/python")
+    return f"{member.link}3" if is_python else member.link
 
 
 def _of_directory(top: Path) -> Iterator[_Member]:

@@ -28,7 +28,7 @@ from penstock.record import Record
 
 _STOPPED = 409  # of the engine: the container does not run
 _LOG_LINES = 400
-_FORMAT = 1
+_FORMAT = 2
 _KEPT = 3
 
 

@@ -112,6 +112,10 @@ def test_equal_parts_make_equal_images_whatever_they_come_in(
     # the time of its source is in compiled Python too
     py_compile.compile(str(source / "module.py"), cfile=str(source / "module.pyc"), dfile="module.py")
     (source / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.9.9\n")
+    (source / "bin/activate.fish").write_text("# another version of uv")
+    (source / "_virtualenv.py").write_text("# as above")
+    (source / "bin/python").unlink()
+    (source / "bin/python").symlink_to("/usr/bin/python")
     archive = base(second / "base.tar", kind=kind, packed=is_packed)
     assert made(second, packed(source, second / "env.tar"), archive) == wanted
     assert (first / "image.tar").read_bytes() == (second / "image.tar").read_bytes()
