@@ -14,7 +14,7 @@ from penstock.plan.graph import nearest_output
 from penstock.plan.model import Plan, Produced, Stage
 from penstock.record import Record, field, replace
 from penstock.results import Observed, Part, PartKind, Reason, StageResult, StageState
-from penstock.runner.observed import clash, extended, not_source, told, unobserved
+from penstock.runner.observed import clash, extended, learned, not_source, told, unobserved
 from penstock.runner.reasons import History, why, why_not
 from penstock.runner.selection import Selection
 
@@ -100,6 +100,7 @@ class Walk(Record, Generic[T], frozen=False):
     """Where stages stood, and when that was found out."""
     seen: dict[str, Observation] = field(default_factory=dict)
     """What stages that are observed looked at and wrote, as far as is known."""
+    waits: dict[str, frozenset[str]] = field(default_factory=dict)
 
     async def inspect(self, stage: Stage) -> Standing[T]:
         """Where a stage stands; what all that it needs wrote, or pledged to write, must be known.
@@ -124,7 +125,7 @@ class Walk(Record, Generic[T], frozen=False):
         if known:
             self.seen[stage.name] = known[0]
         for observation in known:
-            as_run = extended(self.plan, stage, observation)
+            as_run = self.extended(stage, observation)
             await self._known(as_run)
             if self.lacking(as_run):
                 standing = replace(base, stage=as_run, hit=None, base=base.key)
@@ -142,6 +143,7 @@ class Walk(Record, Generic[T], frozen=False):
             stray = clash(self.plan, stage, observation, self.seen)
             if standing.hit is not None and stray is None:
                 self.seen[stage.name] = observation
+                self.wait(stage, as_run)
                 return standing
             if stray is not None:
                 reason = Reason(code="no-cache", sentence=stray)
@@ -153,7 +155,16 @@ class Walk(Record, Generic[T], frozen=False):
             )
             reason = base.reason if base.hit is None else code
             newest = replace(base, hit=None, reason=reason, base=base.key)
+        self.wait(stage, newest.stage)
         return newest
+
+    def extended(self, stage: Stage, observation: Observation) -> Stage:
+        """A stage with what it was seen to read of others, see `runner.observed.extended`."""
+        return extended(self.plan, stage, observation, self.waits)
+
+    def wait(self, stage: Stage, as_run: Stage) -> None:
+        """Note for whom a stage waits besides those that it needs: none of them may wait for it."""
+        self.waits[stage.name] = frozenset(item.stage for item in learned(as_run, stage))
 
     async def _known(self, stage: Stage) -> None:
         """Find the results of stages that nobody asked for, but that were seen to be read."""

@@ -24,25 +24,40 @@ def not_source(plan: Plan) -> tuple[str, ...]:
     return (*(output.path for stage in plan.stages for output in stage.outputs), *archive)
 
 
-def extended(plan: Plan, stage: Stage, observation: Observation) -> Stage:
+Waits = Mapping[str, frozenset[str]]
+"""For which other stages one waits, as it was seen to read what they write."""
+
+
+def extended(plan: Plan, stage: Stage, observation: Observation, waits: Waits) -> Stage:
     """The stage with the outputs of others that it looked at without declaring them as inputs.
 
-    Those of stages that need this one stay away: it cannot wait for them.
+    Those of stages that wait for this one stay away: of two that read each other's outputs, one comes first.
     """
     if not observation.looks:
         return stage
-    after = downstream(plan, [stage.name]) | {stage.name}
     known = {item.path for item in stage.produced}
     found = [
         Produced(path=output.path, stage=other.name, output=output.path)
         for other in plan.stages
-        if other.name not in after
         for output in other.outputs
         if output.path not in known and any(inside(look.path, output.path) for look in observation.looks)
+        if stage.name not in _upstream(plan, other.name, waits)
     ]
     if not found:
         return stage
     return replace(stage, produced=tuple(sorted((*stage.produced, *found), key=lambda each: each.path)))
+
+
+def _upstream(plan: Plan, name: str, waits: Waits) -> set[str]:
+    """A stage and all that it waits for."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += [*plan.stage(here).needs, *waits.get(here, ())]
+    return found
 
 
 def learned(stage: Stage, declared: Stage) -> tuple[Produced, ...]:

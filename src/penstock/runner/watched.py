@@ -13,7 +13,7 @@ from penstock.executors.base import Observing, Outcome
 from penstock.plan.model import Stage
 from penstock.record import replace
 from penstock.runner.assess import Standing, Walk
-from penstock.runner.observed import clash, extended, learned, not_source, told
+from penstock.runner.observed import clash, learned, not_source, told
 
 T = TypeVar("T")
 
@@ -49,14 +49,14 @@ class Watched(Generic[T]):
 
     def _unseen(self, observation: Observation) -> tuple[str, ...]:
         """The stages whose outputs it looked for, and which were not shown to it."""
-        wanted = extended(self.walk.plan, self.declared, observation)
+        wanted = self.walk.extended(self.declared, observation)
         shown = {item.path for item in self.standing.stage.produced}
         return tuple(item.stage for item in learned(wanted, self.declared) if item.path not in shown)
 
     def _document(self, observation: Observation, facts: Mapping[str, str]) -> Document:
         """What the key is the digest of: others' outputs that it did not look at this time are left out."""
         standing = self.standing
-        needed = {item.path for item in extended(self.walk.plan, self.declared, observation).produced}
+        needed = {item.path for item in self.walk.extended(self.declared, observation).produced}
         spare = {item.path for item in learned(standing.stage, self.declared)} - needed
         parts = [part for part in standing.parts if part.path not in spare]
         return observed_document(key_document(self.declared, parts, standing.identity), facts)
@@ -69,6 +69,7 @@ class Watched(Generic[T]):
         observation = self._with_made(observation)
         self.walk.seen[self.declared.name] = observation
         unseen = self._unseen(observation)
+        self.walk.wait(self.declared, self.walk.extended(self.declared, observation))
         if unseen or outcome.tree is not None:
             self.walk.history.put_observation(base, observation)
         if self.facts is None:
@@ -84,7 +85,7 @@ class Watched(Generic[T]):
         observation = self._with_made(observation)
         facts = self.facts or {}
         parts = [part for part in standing.parts if part.path not in self._added()]
-        as_run = extended(self.walk.plan, self.declared, observation)
+        as_run = self.walk.extended(self.declared, observation)
         observed = told(
             self.walk.plan,
             as_run,
