@@ -75,6 +75,10 @@ class _Reading(Record, frozen=False):
     names: Names
     notes: list[tuple[int, str]] = field(default_factory=list)
     data: dict[str, dict[str, str]] = field(default_factory=dict)
+    writers: dict[str, str] = field(default_factory=dict)
+    """Output → its stage."""
+    inner: dict[str, str] = field(default_factory=dict)
+    """Directory → an output that lies in it."""
 
     def imported(self, found: Sequence[Entry], params: str | None) -> Imported:
         """All of the file."""
@@ -88,6 +92,7 @@ class _Reading(Record, frozen=False):
                     f"stage {entry.name!r} is frozen: it is not run, and what it wrote is read as it stands"
                 )
                 self._note(entry.place, what)
+                self._refuse_overlaps(entry, list(self._outs(entry, self._folder(entry) or "")))
                 continue
             roles = {**dict.fromkeys(metrics, "metrics"), **dict.fromkeys(models, "model")}
             stages.append(
@@ -131,6 +136,7 @@ class _Reading(Record, frozen=False):
         folder = self._folder(entry) or ""
         lines: dict[Key, int] = {(): self.document.line(*entry.place)}
         outs = list(self._outs(entry, folder))
+        self._refuse_overlaps(entry, outs)
         inputs = dict(self._deps(entry, folder))
         keys: list[str] = []
         for each in _params(entry, folder):
@@ -238,6 +244,24 @@ class _Reading(Record, frozen=False):
                 self._note(out.place, f"{what} of output {shown(out.given)} is not carried over")
             yield out
 
+    def _refuse_overlaps(self, entry: Entry, outs: Sequence[Out]) -> None:
+        """Every file has one writer, frozen stages counted."""
+        for out in outs:
+            folders = list(_folders(out.path))
+            held = next((path for path in (out.path, *folders) if path in self.writers), None)
+            other = held or self.inner.get(out.path)
+            if other is not None:
+                both = f"{self.writers[other]}, {entry.name}"
+                what = f"output {other!r} is specified in: {both}"
+                if other != out.path:
+                    what = f"the output paths {other!r} and {out.path!r} overlap, those of {both}"
+                self._refuse(
+                    out.place, what, "dvc refuses this too: give every output one path and one stage"
+                )
+            self.writers.setdefault(out.path, entry.name)
+            for folder in folders:
+                self.inner.setdefault(folder, out.path)
+
     def _keys(self, entry: Entry, param: _Param, values: Mapping[str, Any]) -> Iterator[str]:
         """Parameters by name; where DVC counts into a list, all of the list."""
         for key in param.keys:
@@ -312,6 +336,12 @@ def _params(entry: Entry, folder: str) -> list[_Param]:
             more = tuple(str(key) for key in keys) if isinstance(keys, list) else ()
             found[path] = _Param(path, (*before, *more), (*entry.place, "params", at))
     return [_Param(path, () if path in whole else each.keys, each.place) for path, each in found.items()]
+
+
+def _folders(path: str) -> Iterator[str]:
+    """The directories above a path, the nearest first."""
+    while path := posixpath.dirname(path):
+        yield path
 
 
 def _covers(inputs: Mapping[str, int], path: str) -> bool:

@@ -63,6 +63,14 @@ WRONG = {
         "stages:\n  a:\n    foreach: [1]\n",
         "dvc.yaml:2: there is no `do` beside `foreach`",
     ),
+    "an output of two stages": (
+        "stages:\n  a: {cmd: ls, outs: [x]}\n  b: {cmd: ls, outs: [x], frozen: true}\n",
+        "dvc.yaml:3: output 'x' is specified in: a, b\n  dvc refuses this too",
+    ),
+    "an output in another one": (
+        "stages:\n  a: {cmd: ls, outs: [x]}\n  b: {cmd: ls, outs: [x/y]}\n",
+        "dvc.yaml:3: the output paths 'x' and 'x/y' overlap, those of a, b",
+    ),
     "an alias to nothing": ("a: *b\n", "dvc.yaml:1: the alias *b names nothing above it"),
     "an alias to itself": ("vars: &b [*b]\n", "dvc.yaml:1: the alias *b stands within what it names"),
 }
