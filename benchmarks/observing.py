@@ -71,6 +71,7 @@ def _row(name: str, top: Path, ways: tuple[str, ...], rounds: int) -> str:
     for number in range(rounds + 1):
         for way in ways:
             took = _timed(argv, way, top)
+            sys.stderr.write(f"{name}, {way}: {took:.3f} s\n")
             if number:  # the first fills the kernel's caches
                 times[way].append(took)
     base = statistics.median(times["alone"])

@@ -116,7 +116,10 @@ class Store(Entries):
         path = self.place(OBSERVED, key)
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - a path that is str
-                return observations.decode(file.read())
+                found = observations.decode(file.read())
+                if time.time() - os.fstat(file.fileno()).st_mtime > TOUCH_AFTER_S:
+                    self.touch(path)
+                return found
         except ValueError:
             self.set_aside(OBSERVED, key)
         except OSError:
