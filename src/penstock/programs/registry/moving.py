@@ -13,6 +13,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,13 @@ def _promote_champion(versions: Versions, model: Model, number: str) -> None:
 
 def _point_previous(versions: Versions, model: Model, champions: tuple[str, ...]) -> None:
     """Let `previous` mean where a rollback would go."""
-    wanted = champions[-2] if len(champions) > 1 else None
-    if model.aliases.get(PREVIOUS) == wanted:
-        return
-    if wanted is None:
+    for number in reversed(champions[:-1]):
+        with suppress(AbsentError):  # somebody has deleted it
+            if model.aliases.get(PREVIOUS) != number:
+                versions.set_alias(PREVIOUS, number)
+            return
+    if PREVIOUS in model.aliases:
         versions.drop_alias(PREVIOUS)
-    else:
-        versions.set_alias(PREVIOUS, wanted)
 
 
 def rollback(versions: Versions, request: Mapping[str, Any]) -> Told:
@@ -230,6 +231,8 @@ def _told(versions: Versions, alias: str, before: str | None, found: fetch.Verif
     came = f" instead of version {before}" if moved and before else ""
     state = "is now" if moved else "is already"
     sentence = f"{alias} of {versions.name!r} {state} version {number}{came}"
+    if isinstance(found, str):
+        sentence += ", by a rollback whose end was not seen; roll back again to go further"
     publication = {
         "kind": alias,
         "state": "written" if moved else "unchanged",

@@ -73,7 +73,6 @@ class Place:
         """MLflow's client. Starting it takes seconds, so it is imported here."""
         os.environ.update(_SETTINGS)
         os.environ["MLFLOW_TRACKING_URI"] = self.uri
-        # the environment's own certificates, which requests would otherwise not look at
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         from mlflow import MlflowClient

@@ -72,15 +72,22 @@ def _record(service: Service, request: Mapping[str, Any], run: Mapping[str, Any]
     client = service.client
 
     def find() -> Any | None:
-        found = client.search_runs([experiment], f"tags.`{RUN}` = '{digest}'", order_by=["start_time ASC"])
-        return found[0] if found else None
+        found = client.search_runs([experiment], f"tags.`{RUN}` = '{digest}'")
+        return min(found, key=lambda each: str(each.info.run_id), default=None)
 
     def make() -> Any:
         name = f"{run['pipeline']} {digest.removeprefix('sha256:')[:12]}"
         began = _milliseconds(run["started_at"])
-        return client.create_run(experiment, start_time=began, tags={RUN: digest}, run_name=name)
+        made.append(client.create_run(experiment, start_time=began, tags={RUN: digest}, run_name=name))
+        return made[-1]
 
+    made: list[Any] = []
     recorded = service.ensure("recording the run", find, make)
+    if made:  # and so may somebody else have at the same time
+        recorded = service.call("looking for the run", find) or recorded
+    for each in made:
+        if each.info.run_id != recorded.info.run_id:
+            service.call("taking away a run that was made twice", client.delete_run, each.info.run_id)
     if recorded.info.status == "FINISHED":
         return recorded
     for batch in _batches(run, request):

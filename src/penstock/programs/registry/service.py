@@ -25,6 +25,8 @@ SLOWEST_BYTES_PER_S = 256 << 10
 
 _STATUS = re.compile(r"error code (\d{3})|^(\d{3}) (?:Client|Server) Error")
 _NOT_FOUND, _CLIENT_ERROR = 404, 4
+_FOREIGN = "Response body"
+"""In what MLflow says of an answer that was not written by MLflow."""
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _LONGEST_MESSAGE = 300
@@ -111,6 +113,10 @@ class Service:
             raise UnavailableError(
                 f"{line}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             ) from None
+        if status == _NOT_FOUND and _FOREIGN in str(
+            error
+        ):  # not "there is no such model": a gate relies on it
+            raise UnavailableError(f"{line}; is it the address of an MLflow server?") from None
         if code == "RESOURCE_DOES_NOT_EXIST" or status == _NOT_FOUND:
             raise AbsentError(line) from None
         if code == "RESOURCE_ALREADY_EXISTS":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,10 +121,11 @@ class Versions:
         for each in self.all():
             number = str(each.version)
             if number not in {keep, *aliased} and tags_of(each).get(RUN) == run:
-                self.service.call(
-                    f"taking away version {number} of {self.name!r}, made twice",
-                    self._client.delete_model_version, self.name, number,
-                )  # fmt: skip
+                with suppress(AbsentError):  # whoever made it may have been faster
+                    self.service.call(
+                        f"taking away version {number} of {self.name!r}, made twice",
+                        self._client.delete_model_version, self.name, number,
+                    )  # fmt: skip
 
     def find(self, request: Mapping[str, Any], model: Model | None = None) -> Any:
         """The version that a request means by `version` or `alias`.

@@ -90,6 +90,15 @@ def test_the_time_that_is_given_is_at_most_a_minute(proxy: FaultProxy, behind: R
     assert time.monotonic() - began < 75  # with what it takes to start on a busy machine
 
 
+def test_an_address_of_something_else_is_not_taken_for_a_registry_without_a_champion(
+    proxy: FaultProxy, behind: Registry, tmp_path: Path
+) -> None:
+    proxy.rule(answer(404, {"Content-Type": "text/html"}, b"<html>no such page</html>"))
+    ended = behind.act("baseline", alias="champion", result=str(tmp_path / "result"))
+    assert (ended.code, "is it the address of an MLflow server?" in ended.err) == (5, True), ended.err
+    assert not (tmp_path / "result" / "absent.json").exists()
+
+
 PASSING = {
     "unavailable": answer(503),
     "reset": fault_proxy.reset,

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,9 @@ def test_two_that_publish_the_same_run_at_once_make_one_version(
     registry = Registry(tmp_path / "state", server.address)
     assert registry.publish(Published(made.workspace, request, made.report)).code == 0
     assert len(registry.act("list", model=name).facts["versions"]) == 1
+    with closing(sqlite3.connect(server.place / "server.db")) as database:
+        runs = "SELECT count(*) FROM tags JOIN runs USING (run_uuid) WHERE value = ? AND lifecycle_stage = 'active'"
+        assert database.execute(runs, (made.digest,)).fetchone() == (1,)
 
 
 def test_a_second_run_is_a_second_version_and_becomes_the_candidate(
@@ -115,6 +119,17 @@ def test_rolling_back_goes_to_each_champion_before(registry: Registry, tmp_path:
     assert aliases(registry, name) == {"candidate": "3", "champion": "1"}
     further = registry.act("rollback", model=name)
     assert (further.code, "its earlier champions are none" in further.err) == (2, True)
+
+
+def test_versions_that_were_deleted_are_stepped_over(own: Registry, tmp_path: Path, name: str) -> None:
+    three(own, tmp_path, name)
+    with closing(sqlite3.connect(own.state / "mlflow" / "mlflow.db")) as connection, connection:
+        gone = "UPDATE model_versions SET current_stage = 'Deleted_Internal' WHERE version = 2"
+        connection.execute(gone)
+        connection.execute("DELETE FROM registered_model_aliases WHERE alias = 'previous'")
+    assert own.act("promote", model=name, version="3", who="me").code == 0
+    assert aliases(own, name) == {"candidate": "3", "champion": "3", "previous": "1"}
+    assert own.act("rollback", model=name).facts["version"] == "1"
 
 
 def test_rolling_back_several_steps_is_one_move(own: Registry, tmp_path: Path, name: str) -> None:
@@ -140,7 +155,7 @@ def test_a_champion_that_was_moved_by_hand_is_one_to_go_back_to(
     three(own, tmp_path, name)
     published(own, tmp_path, name, "four")
     database = own.state / "mlflow" / "mlflow.db"
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE registered_model_aliases SET version = 4 WHERE alias = 'champion'")
     published(own, tmp_path, name, "five")
     own.act("promote", model=name, version="5", who="me")
