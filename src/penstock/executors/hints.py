@@ -47,9 +47,12 @@ def inputs_written(log: str, declared: Sequence[str]) -> tuple[str, ...]:
 
 
 def nearest_file(root: Path, path: str) -> tuple[str, ...]:
-    """A line that names the file most like a path that is not there, if one is like it."""
+    """A line that names the `.dvc` file that stands for a path, else the file most like it, if there is one."""
     from difflib import get_close_matches
 
+    for each in (path, *map(str, Path(path).parents)):
+        if (root / f"{each}.dvc").is_file():
+            return (f"DVC keeps it: declare a data set, `data: {{name: {{dvc: {each}.dvc}}}}`",)
     folder, _, name = path.rpartition("/")
     try:
         names = [entry.name for entry in (root / folder).iterdir()]

@@ -61,3 +61,12 @@ def test_the_file_that_was_meant_is_offered(root: Path) -> None:
 )
 def test_an_input_that_could_not_be_changed_is_named(line: str, found: tuple[str, ...]) -> None:
     assert inputs_written(line, ["data/x.csv", "data/splits"]) == found
+
+
+def test_what_dvc_keeps_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/t.csv.dvc").touch()
+    (tmp_path / "data/images.dvc").touch()
+    told = "DVC keeps it: declare a data set, `data: {name: {dvc: %s}}`"
+    assert nearest_file(tmp_path, "data/t.csv") == (told % "data/t.csv.dvc",)
+    assert nearest_file(tmp_path, "data/images/cats/1.png") == (told % "data/images.dvc",)
