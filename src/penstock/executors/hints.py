@@ -47,7 +47,7 @@ def inputs_written(log: str, declared: Sequence[str]) -> tuple[str, ...]:
 
 
 def nearest_file(root: Path, path: str) -> tuple[str, ...]:
-    """A line that names the `.dvc` file that stands for a path, else the file most like it, if there is one."""
+    """A line that names the `.dvc` file of a path, or else the file most like it, if there is one."""
     from difflib import get_close_matches
 
     for each in (path, *map(str, Path(path).parents)):

@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dvc_samples import Repository, damage, http_server, state, tools
+from dvc_samples import KEY, SECRET, Repository, credentials, damage, http_server, s3_server, state, tools
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -53,23 +54,39 @@ def repository(original: Path, tmp_path: Path) -> Repository:
     return Repository(tmp_path / "top/repo", tools("dvc"), {"HOME": str(tmp_path)})
 
 
-def run(repository: Repository, *arguments: str, code: int = 0, cache: str = "cache") -> dict[str, Any]:
+def run(
+    repository: Repository,
+    code: int = 0,
+    cache: str = "cache",
+    environ: Mapping[str, str] | None = None,
+    *,
+    report: bool = True,
+) -> dict[str, Any]:
     """The run's report."""
     home = repository.place.parent
     packages = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache/uv")
-    environ = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / cache), "UV_CACHE_DIR": packages}
+    seen = {
+        **os.environ,
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / cache),
+        "UV_CACHE_DIR": packages,
+        **(environ or {}),
+    }
     done = subprocess.run(
-        [sys.executable, "-m", "penstock", "run", *arguments],
+        [sys.executable, "-m", "penstock", "run"],
         cwd=repository.place,
-        env=environ,
+        env=seen,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
+    said = " ".join(word for word in (done.stdout + done.stderr).split() if word != "│")
+    if not report:
+        return {"said": said}
     latest = max((repository.place / ".penstock/runs").iterdir())
-    report: dict[str, Any] = json.loads((latest / "run.json").read_text())
-    return report | {"said": " ".join(word for word in (done.stdout + done.stderr).split() if word != "│")}
+    written: dict[str, Any] = json.loads((latest / "run.json").read_text())
+    return written | {"said": said}
 
 
 def states(report: dict[str, Any]) -> dict[str, str]:
@@ -169,3 +186,25 @@ def test_what_a_gate_stopped_is_not_pushed(repository: Repository) -> None:
     assert published["state"] == "skipped"
     assert state(repository.place.parent / "store") == before
     assert not (repository.place / "out/model.dvc").exists()
+
+
+def test_credentials_are_passed_on_and_kept_nowhere(repository: Repository, tmp_path: Path) -> None:
+    with s3_server(tmp_path) as url:
+        repository.remote("s3://bucket/path", endpointurl=url)
+        given = {**credentials(), "AWS_DEFAULT_REGION": "us-east-1"}
+        Repository(repository.place, tools("dvc-s3"), {**repository.environ, **given}).dvc("push")
+        repository.drop_cache()
+        pipeline = PIPELINE.replace(b".dvc}}", b".dvc, secrets: [AWS_SECRET_ACCESS_KEY]}}")
+        pipeline += b"secrets: {AWS_SECRET_ACCESS_KEY: {}}\npublish: {dvc: {}}\n"
+        repository.write("pipelines/default.yaml", pipeline)
+        refused = run(repository, code=2, report=False)
+        assert "the variable AWS_SECRET_ACCESS_KEY is not set" in refused["said"]
+        report = run(repository, environ=given)
+    assert states(report) == {"fetch-t": "ran", "train": "ran"}
+    assert [each["state"] for each in report["publications"]] == ["written"]
+    kept = [path for path in (tmp_path / "top").rglob("*") if path.is_file() and ".git" not in path.parts]
+    assert len(kept) > 20
+    for path in kept:
+        content = path.read_bytes()
+        assert SECRET.encode() not in content, path
+        assert KEY.encode() not in content, path
