@@ -70,13 +70,14 @@ _SUFFIX = r"(?:[_-]?(?:\d+|value|plain|prod|dev|staging|default|base|base64|b64|
 _QUOTED = r"""[rbf]?(?P<quote>["'`])(?P<quoted>(?:(?!(?P=quote))[^\\\r\n]|\\.){3,500}?)(?P=quote)"""
 _BARE = r"""(?P<bare>[^\s"'`,;(){}\[\]<>|&\\]{3,300})"""
 ASSIGNMENT = re.compile(
-    rf"""(?i)(?P<name>[\w.-]*?(?:{_KEYWORD}){_SUFFIX})(?![\w.-])["']?\]?"""
+    # a name begins where no other does, and is not endless: a picture as text would take forever
+    rf"""(?i)(?<![\w.-])(?P<name>[\w.-]{{0,80}}?(?:{_KEYWORD}){_SUFFIX})(?![\w.-])["']?\]?"""
     r"""(?P<type>\s*:\s*[A-Za-z_][\w\[\]|., ]{0,60}(?==))?"""
     r"""(?P<space>\s*)(?P<sign>:=|=>|==?|:)(?P<after>\s*)"""
     rf"""(?:{_QUOTED}|{_BARE})"""
 )
 _FLAG = re.compile(
-    rf"""(?i)--(?:[a-z]+-)*(?:{_KEYWORD})(?:["',=]|\s)+(?P<bare>[^\s"'`,;$<{{(\[\]\\)-][^\s"'`,;<>\\)\]]{{2,200}})"""
+    rf"""(?i)--(?:[a-z]{{1,20}}-){{0,5}}(?:{_KEYWORD})(?:["',=]|\s)+(?P<bare>[^\s"'`,;$<{{(\[\]\\)-][^\s"'`,;<>\\)\]]{{2,200}})"""
 )
 _URL = re.compile(
     r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/?#@\"'<>{}$]{0,100}:(?P<bare>[^\s/?#@\"'<>]{3,200})@[\w\[]"
@@ -112,12 +113,14 @@ placeholder redacted hidden masked removed omitted none null nil true false unde
 password passwd passphrase pass pwd secret secrets token tokens key keys api access auth private account
 value values string str text here insert replace default foo bar baz qux name user username
 bytes int bool float object optional any dict list read write invalid wrong bad missing unknown required
-credentials credential id hash bearer basic env environ var variable file path prompt input
+abc xyz credentials credential id hash bearer basic env environ var variable file path prompt input
 """
 _PLACEHOLDERS = frozenset(_WORDS.split())
 _REFERENCE = re.compile(
     r"^(?:\$|%[({]|@|!|<|\{\{?|\*+$|os\.|env[.:]|secrets?[.:/]|vault:|ref\+|file:|ssm:|arn:|self\.|args\.|settings\.|config\.)"
 )
+_PUBLIC = ("Eby8vdM02xNO",)
+"""How secrets begin that everybody knows: that of the emulator of Azure's storage."""
 _TEMPLATE = re.compile(r"\(\?|\{[^}]*\}|%\(?\w*\)?s|<[^<>]+>|\$\w|\$\{")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _SPACE = re.compile(r"\s")
@@ -150,6 +153,8 @@ def hits(line: str, path: str) -> Iterator[Hit]:
 
 def is_placeholder(value: str) -> bool:
     """Whether a value only stands where a secret would be: a reference, a pattern, a word that says so."""
+    if value.startswith(_PUBLIC):
+        return True
     if _REFERENCE.match(value) or _TEMPLATE.search(value) or _VARIABLE.fullmatch(value):
         return True
     plain = [sign for sign in value if sign.isalnum()]

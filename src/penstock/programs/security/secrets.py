@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 
 from .secret_rules import ASSIGNMENT, CRITICAL, HIGH, MEDIUM, PRIVATE_KEY, Hit, entropy, hits, is_placeholder
@@ -20,16 +21,35 @@ PIECE = 4 << 20
 _WINDOW, _SHARED = 4_000, 400
 """A longer line is read in windows of so many characters, of which neighbours share some."""
 _SNIFFED = 8192
+_REMEMBERED, _MOST_REMEMBERED = 500, 2_000_000
 _LONGEST = 200
-_CANDIDATE = re.compile(
-    rb"pass(?:w|p)|pwd|secret|token|credential|api[_-]?key|[a-z][_-]?key\b|authkey|conn(?:ection)?[_-]?str"
-    rb"|authorization|\"auth\"|'auth'|identified by|sig=|login "
-    rb"|://[^\s/:@]{0,100}:[^\s/@]{3,200}@"
-    rb"|\b(?:gh[opsur]_|github_pat|gl[a-z]{2,5}-|hf_|sk-|aiza|gocspx|akia|asia|abia|acca|dapi|hv[sbr]\.|do[opr]_v1"
-    rb"|xox|xapp|npm_|pypi-|dckr_|[rs]k_live|sg\.|age-secret|dag_|eyj|[a-z0-9]{15,}-us\d|bot\d|ap[a-z0-9]{8}"
-    rb"|sq0|[as][kc][0-9a-f]{32}|akc)|hooks\.slack|discord|mailchimp|softlayer|private key"
-    rb"|[\"'][a-z0-9+/=_-]{20,}[\"']"
+_WORDS = b"""
+passw passp pwd secret token credential apikey api_key api-key _key -key accesskey authkey privatekey
+accountkey masterkey signingkey encryptionkey sharedkey sshkey aeskey connectionstr connstr conn_str
+connection_str connection-str authorization sig= ghp_ gho_ ghs_ ghu_ ghr_ github_pat hf_ aiza gocspx
+akia asia abia acca dapi hvs. hvb. hvr. dop_v1_ doo_v1_ dor_v1_ xox xapp npm_ pypi- dckr_ k_live sg.
+age-secret dag_ eyj sq0 akc hooks.slack discord mailchimp softlayer "auth" 'auth'
+"""
+_LITERALS = (*_WORDS.split(), b"identified by", b"login ", b"private key")
+_SHAPES = tuple(
+    map(
+        re.compile,
+        (
+            rb"://[^\s/:@]{0,100}:[^\s/@]{3,200}@",
+            rb"gl[a-z]{2,5}-[a-z0-9_-]{20}",
+            rb"sk-[a-z0-9_-]{20}",
+            rb"-us[0-9]{1,2}\b",
+            rb"bot[0-9]{8}",
+            rb"a[kc][0-9a-z]{32}",
+            rb"s[kc][0-9a-f]{32}",
+            rb"ap[0-9a-z]{8,}",
+            rb"\"[a-z0-9+/=_-]{20,}\"",
+            rb"'[a-z0-9+/=_-]{20,}'",
+        ),
+    )
 )
+"""What one of can be in every line that a rule finds something in, in small letters; each is looked for by
+itself, since that is many times as fast as one expression for all."""
 _STRINGS = re.compile(rb"[\x20-\x7e\t]{8,}")
 _WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){8,}")
 _NOT_USED = frozenset(
@@ -86,34 +106,68 @@ def _pieces(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _text(piece: bytes, first: int, path: str) -> Iterator[Found]:
-    lowered = piece.lower()
-    if not _CANDIDATE.search(lowered):
-        return
-    breaks = [match.start() for match in re.finditer(b"\n", piece)]
-    keys = dict(_private_keys(piece, breaks))
-    seen = -1
-    for match in _CANDIDATE.finditer(lowered):
-        number = bisect.bisect_left(breaks, match.start())
-        last = bisect.bisect_left(breaks, match.end() - 1)
-        for each in range(max(number, seen + 1), last + 1):
-            start = breaks[each - 1] + 1 if each else 0
-            end = breaks[each] if each < len(breaks) else len(piece)
-            text = piece[start:end].decode("utf-8", "replace").rstrip("\r")
-            yield from _line(text, first + each, path, keys.get(each))
-            seen = each
+    name = PurePosixPath(path).name
+    keys = dict(_private_keys(piece))
+    clean = _CLEAN.of(name)
+    lines = [(number, line) for number, line in enumerate(piece.split(b"\n")) if line not in clean]
+    suspects = {lines[at][0] for at in _suspects(b"\n".join(line for _, line in lines))} | {*keys}
+    for number, line in lines:
+        found = number in suspects and _line(line, name, keys.get(number))
+        if found:
+            yield from (Found(hit, first + number, masked) for hit, masked in found)
+        elif len(line) < _REMEMBERED:
+            clean.add(line)
 
 
-def _private_keys(piece: bytes, breaks: Sequence[int]) -> Iterator[tuple[int, Hit]]:
+def _suspects(text: bytes) -> set[int]:
+    """The lines that could hold a secret, counted from 0."""
+    places = _candidates(text.lower())
+    breaks = [match.start() for match in re.finditer(b"\n", text)] if places else []
+    return {
+        line
+        for start, end in places
+        for line in range(bisect.bisect_left(breaks, start), bisect.bisect_left(breaks, end - 1) + 1)
+    }
+
+
+class _Clean:
+    """Lines in which there is nothing, by the names of their files: a history has most of them many times."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, set[bytes]] = {}
+
+    def of(self, name: str) -> set[bytes]:
+        """Those of files of a name."""
+        if sum(map(len, self._lines.values())) > _MOST_REMEMBERED:
+            self._lines.clear()
+        return self._lines.setdefault(name, set())
+
+
+_CLEAN = _Clean()
+
+
+def _candidates(lowered: bytes) -> list[tuple[int, int]]:
+    """Where something begins and ends that could belong to a secret."""
+    found = []
+    for literal in _LITERALS:
+        at = lowered.find(literal)
+        while at >= 0:
+            found.append((at, at + len(literal)))
+            at = lowered.find(literal, at + len(literal))
+    for shape in _SHAPES:
+        found += [match.span() for match in shape.finditer(lowered)]
+    return found
+
+
+def _private_keys(piece: bytes) -> Iterator[tuple[int, Hit]]:
+    """Private keys by the lines that they begin on, counted from 0."""
     if b"PRIVATE KEY" not in piece:
         return
     text = piece.decode("latin-1")
     for match in PRIVATE_KEY.finditer(text):
         value = match["value"]
         if entropy(value) > 3:  # noqa: PLR2004 - less is made up by hand
-            yield (
-                bisect.bisect_left(breaks, match.start()),
-                Hit("private-key", CRITICAL, value, "a private key"),
-            )
+            yield text.count("\n", 0, match.start()), Hit("private-key", CRITICAL, value, "a private key")
 
 
 def _binary(content: bytes, path: str) -> Iterator[Found]:
@@ -121,7 +175,7 @@ def _binary(content: bytes, path: str) -> Iterator[Found]:
     for pattern in (_STRINGS, _WIDE):
         for match in pattern.finditer(content):
             run = match[0].replace(b"\0", b"")
-            if not _CANDIDATE.search(run.lower()):
+            if not _candidates(run.lower()):
                 continue
             text = run.decode("ascii")
             for key in PRIVATE_KEY.finditer(text):
@@ -142,17 +196,26 @@ def _decoded_wide(content: bytes) -> bytes | None:
     return None
 
 
-def _line(text: str, number: int, path: str, key: Hit | None) -> Iterator[Found]:
+def _line(line: bytes, name: str, key: Hit | None) -> list[tuple[Hit, str]]:
+    """The secrets of a line, each with the line without any."""
     # what stands in quotes within quotes, as code does in a notebook, is read like other text
-    for part in _windows(text.replace('\\"', '"').replace("\\'", "'")):
-        found = [key] if key else []
-        found += hits(part, path)
-        found += _theirs(part, path)
-        if not path.endswith(_LOCKS):
-            found += _random(part)
-        kept = _distinct(found)
-        masked = _masked(part, kept)
-        yield from (Found(hit, number, masked) for hit in kept)
+    text = line.decode("utf-8", "replace").rstrip("\r").replace('\\"', '"').replace("\\'", "'")
+    found: list[tuple[Hit, str]] = []
+    for part in _windows(text):
+        if len(text) <= _WINDOW or key or _candidates(part.lower().encode()):
+            found += _judged(part, name, key)
+    return found
+
+
+def _judged(line: str, name: str, key: Hit | None) -> list[tuple[Hit, str]]:
+    found = [key] if key else []
+    found += hits(line, name)
+    found += _theirs(line, name)
+    if not name.endswith(_LOCKS):
+        found += _random(line)
+    kept = _distinct(found)
+    masked = _masked(line, kept) if kept else ""
+    return [(hit, masked) for hit in kept]
 
 
 def _windows(text: str) -> Iterator[str]:
