@@ -249,3 +249,10 @@ def test_several_outputs_are_several_data_sets(root: Path, load_text: Load) -> N
     with pytest.raises(PipelineError, match="stands for several outputs") as refused:
         plan_of(root, load_text, "t: {dvc: data/two.dvc}")
     assert "say which the data set is: `path: <output>`" in str(refused.value)
+
+
+def test_a_remote_is_told_without_passwords_and_tokens(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://me:hunter2@example.com/x?sig=abc"
+    (root / ".dvc/config").write_text(f"['remote \"r\"']\n    url = {url}\n")
+    monkeypatch.setenv("PENSTOCK_ROOT", str(root))
+    assert dvc_repository.read("").told("r") == "remote 'r' (https://example.com/x)"

@@ -25,7 +25,6 @@ _REMOTE = re.compile(r"""'?remote\s+"(.+)"'?""")
 _SCHEME = re.compile(r"\w+://")
 _USER = re.compile(r"(\w+://)[^/@\s]+@")
 _PATHS = frozenset({"url", "credentialpath", "configpath", "keyfile", "cert_path", "key_path"})
-_PATHS_TOO = frozenset({"gdrive_user_credentials_file", "gdrive_service_account_json_file_path"})
 _OWN = {"core": {"no_scm": "true", "analytics": "false", "check_update": "false", "autostage": "false"}}
 _POLL_S = 0.05
 _LEAST_BYTES = 1 << 16
@@ -60,9 +59,9 @@ class Repository:
         return name, ""
 
     def told(self, name: str | None) -> str:
-        """A remote as messages call it, without a user's name or password."""
+        """A remote as messages call it, without what may be a password or a token in its address."""
         name, url = self.remote(name)
-        return f"remote {name!r} ({without_user(url)})" if url else f"remote {name!r}"
+        return f"remote {name!r} ({without_user(url).partition('?')[0]})" if url else f"remote {name!r}"
 
     @property
     def cache(self) -> Path | None:
@@ -119,9 +118,7 @@ def plain(value: str) -> str:
 
 def _resolved(section: str, key: str, value: str, base: Path) -> str:
     """A path as it is from everywhere: in a configuration it is relative to the file's own directory."""
-    is_path = (
-        key in _PATHS | _PATHS_TOO if section.startswith("remote") else (section, key) == ("cache", "dir")
-    )
+    is_path = key in _PATHS if section.startswith("remote") else (section, key) == ("cache", "dir")
     if not is_path or _SCHEME.match(value):
         return value.removeprefix("file://")
     return os.path.normpath(base / Path(value).expanduser())
