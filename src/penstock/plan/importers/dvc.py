@@ -84,20 +84,15 @@ class _Reading(Record, frozen=False):
         """All of the file."""
         params = params or self._params_file(found)
         values = self._values(params)
-        metrics, models = self._top()
+        roles = self._top()
         stages = []
         for entry in found:
             if entry.values.get("frozen"):
-                what = (
-                    f"stage {entry.name!r} is frozen: it is not run, and what it wrote is read as it stands"
-                )
+                what = f"stage {entry.name!r} is frozen: it is not run, what it wrote is read as it stands"
                 self._note(entry.place, what)
-                self._refuse_overlaps(entry, list(self._outs(entry, self._folder(entry) or "")))
-                continue
-            roles = {**dict.fromkeys(metrics, "metrics"), **dict.fromkeys(models, "model")}
-            stages.append(
-                self._stage(entry, self.names.give(entry.name, self.entries.folder), params, values, roles)
-            )
+                self._refuse_overlaps(entry, list(self._outs(entry, self._folder(entry))))
+            else:
+                stages.append(self._stage(entry, params, values, roles))
         notes = dict.fromkeys(f"{self.document.file}:{line}: {what}" for line, what in sorted(self.notes))
         return Imported(
             file=self.document.file,
@@ -114,26 +109,23 @@ class _Reading(Record, frozen=False):
     def _refuse(self, place: Key, what: str, *notes: str) -> None:
         self.problems.add(self.document.file, self.document.line(*place), what, notes)
 
-    def _folder(self, entry: Entry) -> str | None:
-        """Where a stage runs, relative to the root; none if that is outside."""
+    def _folder(self, entry: Entry) -> str:
+        """Where a stage runs, relative to the root; empty for the root, and where that is outside."""
         folder = posixpath.normpath(posixpath.join(self.entries.folder, str(entry.values.get("wdir") or ".")))
-        if folder == ".":
-            return ""
         if folder.startswith(("..", "/")):
             what = f"stage {entry.name!r}: it runs in {shown(folder)}, outside of the project"
             self._refuse((*entry.place, "wdir"), what, "let `root` be the directory that holds it")
-            return None
-        return folder
+            return ""
+        return "" if folder == "." else folder
 
     def _stage(
         self,
         entry: Entry,
-        name: str,
         params: str | None,
         values: Mapping[str, Any] | None,
         roles: Mapping[str, str],
     ) -> ForeignStage:
-        folder = self._folder(entry) or ""
+        folder = self._folder(entry)
         lines: dict[Key, int] = {(): self.document.line(*entry.place)}
         outs = list(self._outs(entry, folder))
         self._refuse_overlaps(entry, outs)
@@ -156,6 +148,7 @@ class _Reading(Record, frozen=False):
             fields["outputs"], lines_of = declared(outs, roles)
             lines |= {("outputs", key): self.document.line(*place) for key, place in lines_of.items()}
         lines |= {("inputs", at): line for at, line in enumerate(inputs.values())}
+        name = self.names.give(entry.name, self.entries.folder)
         return ForeignStage(name=name, called=entry.name, fields=fields, line=lines[()], lines=lines)
 
     def _fields(self, entry: Entry, folder: str, outs: Sequence[Out]) -> dict[str, Any]:
@@ -283,7 +276,7 @@ class _Reading(Record, frozen=False):
         used = Counter(
             each.path
             for entry in found
-            for each in _params(entry, self._folder(entry) or "")
+            for each in _params(entry, self._folder(entry))
             if each.keys and each.path.endswith((".yaml", ".yml"))
         )
         default = posixpath.join(self.entries.folder, DEFAULT_PARAMS)
@@ -299,8 +292,8 @@ class _Reading(Record, frozen=False):
             return None
         return values if _nameable(values) else None
 
-    def _top(self) -> tuple[list[str], list[str]]:
-        """Paths that the file calls metrics, and models, outside of its stages."""
+    def _top(self) -> dict[str, str]:
+        """Paths that the file calls metrics, or models, outside of its stages → their roles."""
         top = self.document.mapping
         for key in ("plots", "datasets"):
             if top.get(key):
@@ -308,18 +301,18 @@ class _Reading(Record, frozen=False):
         folder = self.entries.folder
         metrics = self.entries.top("metrics")
         artifacts = self.entries.top("artifacts") or {}
-        models = []
+        roles = {}
         for name, artifact in artifacts.items() if isinstance(artifacts, dict) else ():
             given = artifact if isinstance(artifact, dict) else {}
             if given.get("type") == "model" and isinstance(given.get("path"), str):
-                models.append(posixpath.normpath(posixpath.join(folder, given["path"])))
+                roles[posixpath.normpath(posixpath.join(folder, given["path"]))] = "model"
             self._note(
                 ("artifacts", name),
                 f"artifact {name!r} is not registered by that name: `publish` says what is, and where",
             )
-        listed = metrics if isinstance(metrics, list) else []
-        paths = [posixpath.normpath(posixpath.join(folder, str(each))) for each in listed]
-        return paths, models
+        for path in metrics if isinstance(metrics, list) else []:
+            roles[posixpath.normpath(posixpath.join(folder, str(path)))] = "metrics"
+        return roles
 
 
 def _params(entry: Entry, folder: str) -> list[_Param]:

@@ -12,7 +12,7 @@ from copy import deepcopy
 
 import yaml
 
-from penstock.plan.yaml_file import MAX_DEPTH, MAX_VALUES, Builder, Document, Event, Key, parse, parse_mapping
+from penstock.plan.yaml_file import MAX_DEPTH, MAX_VALUES, Builder, Document, Event, Key, parse_mapping
 
 _MERGE = "<<"
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -29,20 +29,16 @@ _FLOAT = re.compile(
 _NOT_FINITE = re.compile(r"(?P<sign>[-+]?)\.(?:(?P<inf>inf|Inf|INF)|nan|NaN|NAN)")
 
 
-def read(data: bytes, name: str) -> Document:
-    """The one document of a file, whatever it holds.
-
-    Raises:
-        PipelineError: It is not YAML, or too large; names the line.
-    """
-    return parse(data, name, Yaml12)
-
-
 def read_mapping(data: bytes, name: str, builder: type[Builder] | None = None) -> Document:
-    """Like `read`, for a file that must hold a mapping; an empty file holds an empty one.
+    """The mapping that a file holds; an empty file holds an empty one.
+
+    Args:
+        data: Its content.
+        name: What messages call it.
+        builder: Makes values of what the parser finds; those of YAML 1.2 if absent.
 
     Raises:
-        PipelineError: As for `read`, or it holds something else.
+        PipelineError: It is not YAML, too large, or holds something else; names the line.
     """
     return parse_mapping(data, name, builder or Yaml12)
 

@@ -139,7 +139,7 @@ def test_what_is_not_carried_over_is_said_with_its_line(tmp_path: Path) -> None:
         "10: dependency 's3://bucket/x' of stage 'a' is outside of the project: a change there goes unnoticed",
         "14: `remote` of output 'm.pkl' is not carried over",
         "17: how it is drawn (template, x) of output 'p.csv' is not carried over",
-        "18: stage 'b' is frozen: it is not run, and what it wrote is read as it stands",
+        "18: stage 'b' is frozen: it is not run, what it wrote is read as it stands",
     ):
         assert told in text
     assert [stage.name for stage in found.stages] == ["a"]
