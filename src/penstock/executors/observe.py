@@ -192,8 +192,8 @@ class Listener:
                 self.watch.called(pid, call, arguments)
         except ProcessLookupError:
             pass  # it was killed: the call is not made
-        except OSError as error:
-            self.watch.give_up(f"a program does not let itself be observed ({error.strerror or error})")
+        except Exception as error:  # noqa: BLE001 - a command must not suffer from what we cannot read
+            self.watch.give_up(f"a program does not let itself be observed ({error})")
         finally:
             self._let_go_on(identity)
 

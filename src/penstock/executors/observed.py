@@ -12,7 +12,7 @@ from pathlib import Path
 from penstock.cache.observations import READ, SEEN, Look, Observation, unobserved
 from penstock.executors.observe import LAUNCH
 from penstock.executors.observe_paths import READ as WHOLLY
-from penstock.record import Record
+from penstock.record import Record, replace
 
 IN_CONTAINER = "/penstock/observed"
 _REQUEST, _REPORT = "request.json", "report.json"
@@ -98,7 +98,9 @@ class Observed(Record):
             report = json.loads((self.folder / _REPORT).read_bytes())
         except (OSError, ValueError):
             if (self.folder / "penstock").exists():
-                return unobserved("its image has no Python since 3.8, which is what observes in a container")
+                return unobserved(
+                    "its image has no Python (3.8 or newer), which is what observes there"
+                )
             return unobserved("it was not observed to its end")
         return observation(report, self.declared, mask)
 
@@ -110,17 +112,13 @@ def observation(
     own = frozenset(declared)
     looks = report["looks"]
     assert isinstance(looks, dict)  # noqa: S101 - as `observe` writes it
-    if report["why"] is not None:
-        found = unobserved(str(report["why"]))
-    else:
-        found = Observation(
-            looks=tuple(
-                Look(path, READ if how == WHOLLY else SEEN, mask(by))
-                for path, (how, by) in sorted(looks.items())
-                if path not in own
-            )
-        )
-    return Observation(looks=found.looks, touched=tuple(sorted(own & looks.keys())), why=found.why)
+    found = unobserved(str(report["why"])) if report["why"] is not None else Observation()
+    known = tuple(
+        Look(path, READ if how == WHOLLY else SEEN, mask(by))
+        for path, (how, by) in sorted(looks.items())
+        if path not in own
+    )
+    return replace(found, looks=(*found.looks, *known), touched=tuple(sorted(own & looks.keys())))
 
 
 def obstacle_in(program: str) -> str | None:
