@@ -67,6 +67,7 @@ def test_no_flipped_byte_of_a_model_is_accepted(made: Made, count: int, record_p
     assert made.verify()["passed"]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("mask", "step"), SWEEPS)
 def test_no_flipped_byte_of_a_file_of_evidence_is_accepted(
     made: Made, step: int, mask: int, record_property: Record
@@ -82,6 +83,7 @@ def test_no_flipped_byte_of_a_file_of_evidence_is_accepted(
     assert made.verify()["passed"]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("mask", "step"), SWEEPS)
 def test_none_is_accepted_with_an_index_that_was_brought_up_to_date(
     made: Made, step: int, mask: int, record_property: Record
