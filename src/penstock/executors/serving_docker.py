@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import anyio
 from anyio import to_thread
 
 from penstock import digest
-from penstock.errors import ExecutorError
+from penstock.errors import ExecutorError, RefusedError
 from penstock.executors import assemble, building, docker_environments, serving
 from penstock.executors.bench import remove_tree
 from penstock.executors.container import ENVIRONMENT
@@ -30,6 +31,7 @@ _STOPPED = 409  # of the engine: the container does not run
 _LOG_LINES = 400
 _FORMAT = 2
 _KEPT = 3
+_TICKS, _TICK_S = 50, 0.2
 
 
 class Built(Record, kw_only=False):
@@ -281,16 +283,24 @@ class _Trial:
                 if error.status_code != _STOPPED:
                     raise
                 said = problems = None
+            try:
+                found: dict[str, Any] = json.loads(said or b"")
+            except ValueError:
+                told = (problems or b"it printed nothing").decode("utf-8", "replace").strip()
+                raise self._ended() or serving.failed(
+                    f"the server could not be asked: {told.splitlines()[-1]}"
+                ) from None
+        return found
+
+    def _ended(self) -> RefusedError | None:
+        """How the server ended, if it did; the daemon learns of it a moment after its container."""
+        for _ in range(_TICKS):
             state = self.daemon.api.inspect_container(self.container)["State"]
             if not state["Running"]:
                 log = self.daemon.api.logs(self.container, tail=_LOG_LINES).decode("utf-8", "replace")
-                raise serving.ended(log, state["ExitCode"], self.description.port)
-        try:
-            found: dict[str, Any] = json.loads(said or b"")
-        except ValueError:
-            told = (problems or b"it printed nothing").decode("utf-8", "replace").strip().splitlines()[-1]
-            raise serving.failed(f"the server could not be asked: {told}") from None
-        return found
+                return serving.ended(log, state["ExitCode"], self.description.port)
+            time.sleep(_TICK_S)
+        return None
 
     def remove(self, keep: bool) -> None:  # noqa: FBT001 - it runs in a thread, which takes no names
         """Leave nothing of it but the image, if that is kept."""

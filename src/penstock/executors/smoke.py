@@ -16,6 +16,7 @@ from typing import Any
 
 _TICK_S = 0.1
 _MOST_CHARACTERS = 500
+_REFUSED = "nothing listens at its port"
 
 
 def main(arguments: list[str]) -> int:
@@ -34,7 +35,7 @@ def ask(port: int, asked: Any, limit_s: float) -> dict[str, Any]:
         and whether that user can write beside the model; or `problem`: a clause.
     """
     began = time.monotonic()
-    said = "nothing listens at its port"
+    said = _REFUSED
     while time.monotonic() - began < limit_s:
         status, said = _request(port, "GET", "/ping", None, min(10.0, limit_s))
         if status == http.client.OK:
@@ -58,6 +59,8 @@ def _request(port: int, method: str, path: str, body: str | None, limit_s: float
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, answer.read().decode("utf-8", "replace")
+    except ConnectionRefusedError:
+        return 0, _REFUSED
     except TimeoutError:
         return 0, f"{path} was not answered for {limit_s:g} s"
     except (OSError, http.client.HTTPException) as error:
