@@ -98,9 +98,7 @@ class Observed(Record):
             report = json.loads((self.folder / _REPORT).read_bytes())
         except (OSError, ValueError):
             if (self.folder / "penstock").exists():
-                return unobserved(
-                    "its image has no Python (3.8 or newer), which is what observes there"
-                )
+                return unobserved("its image has no Python (3.8 or newer), which is what observes there")
             return unobserved("it was not observed to its end")
         return observation(report, self.declared, mask)
 
