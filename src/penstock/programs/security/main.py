@@ -1,8 +1,8 @@
 """Scans a project and writes what was found; the recipe `security` carries it into a stage.
 
 It ends with 0 whatever it finds (the gate `security` judges that), and with 2 and one line when its baseline
-or its options cannot be used. It reads the project where it lies (PENSTOCK_ROOT, else the workspace) and its
-repository ($PENSTOCK_GIT, else the one around the project), changes nothing in them and runs nothing of them.
+or its options cannot be used. It reads the project where it lies (PENSTOCK_ROOT, else PENSTOCK_SOURCE) and
+its repository (PENSTOCK_GIT, else the one around the project), changes nothing there and runs nothing of it.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ _OTHER = (
 _KEYWORD = rf"(?P<password>{_PASSWORD})|(?P<other>{_OTHER})"
 _SUFFIX = r"(?:[_-]?(?:\d+|value|plain|prod|dev|staging|default|base|base64|b64|old|new|key|raw))*"
 _QUOTED = r"""[rbf]?(?P<quote>["'`])(?P<quoted>(?:(?!(?P=quote))[^\\\r\n]|\\.){3,500}?)(?P=quote)"""
-_BARE = r"""(?P<bare>[^\s"'`,;(){}\[\]<>|&\\]{3,300})"""
+_BARE = r"""(?P<bare>[^\s"'`,;(){}\[\]<>|&\\]{3,300}+)(?!\{)"""
 ASSIGNMENT = re.compile(
     # a name begins where no other does, and is not endless: a picture as text would take forever
     rf"""(?i)(?<![\w.-])(?P<name>[\w.-]{{0,80}}?(?:{_KEYWORD}){_SUFFIX})(?![\w.-])["']?\]?"""

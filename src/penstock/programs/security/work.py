@@ -26,6 +26,8 @@ from .tree import File, files
 MOST_FINDINGS = 2_000
 """So many are listed, the worst first; all are counted."""
 _LEAST_MASKED = 6
+_ROOTS = ("PENSTOCK_ROOT", "PENSTOCK_SOURCE")
+"""Where the project is: on this machine, or where an engine mounted it."""
 _MOST_PROBLEMS = 50
 
 
@@ -104,7 +106,7 @@ class Scan:
 
 def run(request: Mapping[str, Any]) -> str:
     """Scan as requested and write the documents; gives one line that says what came out."""
-    root = Path(os.environ.get("PENSTOCK_ROOT") or Path.cwd()).resolve()
+    root = Path(next(filter(None, map(os.environ.get, _ROOTS)), ".")).resolve()
     today = str(request.get("date") or datetime.now(UTC).date().isoformat())
     baseline = read_baseline(root, request["baseline"]) if request.get("baseline") else None
     found = repository(root, os.environ.get("PENSTOCK_GIT") or None)

@@ -76,6 +76,7 @@ INNOCENT = {
     "an environment variable": ("app.py", 'password = os.environ["DB_PASSWORD"]\ntoken = getenv("TOKEN")'),
     "a name": ("app.py", "password = settings.password\nconnect(password=password, token=token)"),
     "a type": ("app.py", "password: str\ntoken: str | None = None"),
+    "the beginning of a format": ("app.py", 'text = f"DB_PASSWORD=0ld{password} --token=t0k{token}"'),
     "a format": ("app.py", 'auth = f"Bearer {token}"\nurl = "https://%s:%s@host" % (user, password)'),
     "the name of a secret": ("pipeline.yaml", "publish:\n  image: {username: REGISTRY_USER, password: REGISTRY_PASSWORD}"),
     "a sentence": ("app.py", 'message = {"password": "The password must have eight characters"}'),
