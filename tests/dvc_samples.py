@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from uv import find_uv_bin
 
-from penstock.plan import carrying, recipes, recipes_dvc
+from penstock.plan import carrying, exchange, recipes, recipes_dvc
 from penstock.plan.dvc_config import tools_of
 from penstock.plan.dvc_files import read_dvc_file
 from penstock.plan.model import Environment
@@ -138,7 +138,7 @@ def run_program(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [python, carrying._START, name, carrying.REQUEST],
+        [python, carrying._START, name, exchange.REQUEST],
         cwd=workspace,
         env={"PATH": f"{python.parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", **environ},
         capture_output=True,
@@ -254,7 +254,7 @@ def fetch(
         target = workspace / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((repository.place / path).read_bytes())
-    request = json.loads(dict(recipe.files)[carrying.REQUEST])
+    request = json.loads(dict(recipe.files)[exchange.REQUEST])
     name = tools_of(read.kind) or ("dvc" if read.imported else None)
     python = tools(name) if name else Path(sys.executable)
     seen = {"PENSTOCK_ROOT": str(repository.place)} if local else {}

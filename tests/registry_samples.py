@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from mlflow_server import carried, receipt, tools_python
 from penstock import digest
-from penstock.plan.carrying import REQUEST
+from penstock.plan.exchange import REQUEST
 from penstock.programs.common import digests
 from penstock.publish.archive import stable_text
 from penstock.record import replace

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from model_samples import rows
-from penstock.plan.carrying import REQUEST, command, files
+from penstock.plan.carrying import command, files
+from penstock.plan.exchange import REQUEST
 from penstock.plan.model import Environment
 from penstock.plan.reads import Reads
 from penstock.plan.recipes_models import serving_requirements

@@ -12,7 +12,8 @@ from penstock.errors import ExecutorError, UsageError
 from penstock.executors import serving, serving_dagger
 from penstock.executors.dagger_engine import DaggerExecutor
 from penstock.executors.serving import Description
-from penstock.plan.errands import errand, tracking_uri
+from penstock.plan.errands import errand
+from penstock.plan.exchange import tracking_uri
 from penstock.plan.model import Stage
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES, TOOLS
 from penstock.publish import audit

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from penstock.commands.project import Project, add_pipeline, open_project
 from penstock.errors import EXIT_OK, UsageError
-from penstock.plan import carrying
+from penstock.plan import exchange
 from penstock.plan.model import Plan
 from penstock.report import keep
 from penstock.report.document import read_json, write_whole
@@ -64,7 +64,7 @@ def _baselines(plan: Plan) -> Iterator[tuple[str, str]]:
         for stage in plan.stages
         if stage.uses == "measure"
         for path, text in stage.files
-        if path == carrying.REQUEST
+        if path == exchange.REQUEST
     }
     for gate in plan.gates:
         baseline = gate.options.get("baseline")

@@ -15,7 +15,7 @@ from penstock.commands.runs import A_RUN, find_run
 from penstock.errors import EXIT_OK, UsageError
 from penstock.gates import power
 from penstock.observer import Observer
-from penstock.plan import carrying
+from penstock.plan import exchange
 from penstock.plan.model import Output, Stage
 from penstock.record import asdict, replace
 from penstock.report import attached, keep
@@ -83,12 +83,12 @@ def _documents(
 def _on_baseline(stage: Stage) -> Stage | None:
     """The stage that measures, on its baseline instead of the model's predictions; none without one."""
     files = dict(stage.files)
-    request = json.loads(files[carrying.REQUEST])
+    request = json.loads(files[exchange.REQUEST])
     tables = [each["path"] for each in request["baselines"] if each["member"] is None]
     if not tables:
         return None
     request |= {"predictions": tables[0], "baselines": [], "comparisons": []}
-    files[carrying.REQUEST] = json.dumps(request)
+    files[exchange.REQUEST] = json.dumps(request)
     code = tuple(
         path for path in stage.sources if path not in {each["path"] for each in request["baselines"]}
     )

@@ -13,7 +13,7 @@ from typing import Any
 from penstock.commands.errands import perform, project_root
 from penstock.commands.project import DEFAULT_PIPELINE
 from penstock.errors import EXIT_OK, PenstockError, UsageError
-from penstock.plan import errands
+from penstock.plan import exchange
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES, TOOLS
 from penstock.publish import audit, moves
 from penstock.publish.moves import Move
@@ -144,4 +144,4 @@ def tracking_uri() -> str | None:
     if not pipeline.is_file():
         return None
     _, plan = load_plan(pipeline, Overlay(environ=os.environ))
-    return errands.tracking_uri(plan)
+    return exchange.tracking_uri(plan)

@@ -12,9 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-FOLDER = ".penstock-recipe"
-REQUEST = f"{FOLDER}/request.json"
-"""What a program is asked to do, as JSON."""
+from penstock.plan.exchange import FOLDER, REQUEST
 
 _PROGRAMS = Path(__file__).parent.parent / "programs"
 _PACKAGE = "penstock_programs"

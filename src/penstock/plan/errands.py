@@ -5,16 +5,14 @@ The program reads a request and writes a receipt, see `penstock.programs`; nothi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
 from penstock.plan import carrying
-from penstock.plan.model import Environment, Output, Plan, Produced, Stage
-from penstock.plan.recipes import PACKAGE, REPORTS
+from penstock.plan.exchange import receipt_of
+from penstock.plan.model import Environment, Output, Produced, Stage
+from penstock.plan.recipes import PACKAGE
 
-RECEIPTS = f"{REPORTS}/receipts"
 PATIENCE_S = 1800.0
 """Programs give up much sooner when a service does not answer; this bounds what a large upload may take."""
 
@@ -63,23 +61,6 @@ def errand(
         uses=program,
         line=line,
     )
-
-
-def receipt_of(name: str) -> str:
-    """Where the receipt of an errand is."""
-    return f"{RECEIPTS}/{name}.json"
-
-
-def request_of(stage: Stage) -> dict[str, Any]:
-    """What an errand's program is asked."""
-    request: dict[str, Any] = json.loads(dict(stage.files)[carrying.REQUEST])
-    return request
-
-
-def tracking_uri(plan: Plan) -> str | None:
-    """The registry that a pipeline publishes to, if it names one."""
-    published = [each.stage for each in plan.deliveries if each.kind == "mlflow"]
-    return request_of(published[0])["tracking_uri"] if published else None
 
 
 @cache

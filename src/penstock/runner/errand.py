@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from penstock import digest
 from penstock.errors import EXIT_UNAVAILABLE, ExecutorError, PenstockError, RefusedError, UsageError
 from penstock.executors.base import Emit, Executor, Outcome, Request
-from penstock.plan.errands import receipt_of
+from penstock.plan.exchange import receipt_of
 from penstock.plan.model import Stage
 from penstock.runner.conclude import new_run_id
 from penstock.runner.secrets import load_passed

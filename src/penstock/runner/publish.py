@@ -16,8 +16,7 @@ from penstock.errors import CorruptError, Interrupted, PenstockError, RefusedErr
 from penstock.executors.base import Outcome
 from penstock.gates import policy
 from penstock.observer import Observer
-from penstock.plan.carrying import FOLDER, REQUEST
-from penstock.plan.errands import receipt_of
+from penstock.plan.exchange import FOLDER, REQUEST, receipt_of
 from penstock.plan.model import Archive, Delivery, Stage
 from penstock.publish import archive
 from penstock.record import Record, replace

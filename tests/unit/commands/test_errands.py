@@ -7,7 +7,7 @@ import pytest
 
 from penstock.commands import errands
 from penstock.errors import ExecutorError, PenstockError, RefusedError, UsageError
-from penstock.plan import carrying
+from penstock.plan import carrying, exchange
 
 PROGRAM = """\
 import json, os, sys
@@ -28,10 +28,10 @@ def small_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A program that needs no environment."""
 
     def files(_program: str, request: object) -> tuple[tuple[str, str], ...]:
-        return (("program.py", PROGRAM), (carrying.REQUEST, json.dumps(request)))
+        return (("program.py", PROGRAM), (exchange.REQUEST, json.dumps(request)))
 
     monkeypatch.setattr(carrying, "files", files)
-    monkeypatch.setattr(carrying, "command", lambda _: f"python3 program.py {carrying.REQUEST}")
+    monkeypatch.setattr(carrying, "command", lambda _: f"python3 program.py {exchange.REQUEST}")
     monkeypatch.setattr("penstock.plan.errands._lock", lambda _: "")
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
     (tmp_path / "project" / "pipelines").mkdir(parents=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from penstock import programs
-from penstock.plan import carrying
+from penstock.plan import carrying, exchange
 
 PROGRAMS = sorted(path.parent.name for path in Path(programs.__file__).parent.glob("*/main.py"))
-PACKAGE = f"{carrying.FOLDER}/penstock_programs/"
+PACKAGE = f"{exchange.FOLDER}/penstock_programs/"
 
 
 def carried(program: str) -> dict[str, str]:
@@ -25,14 +25,14 @@ def test_a_program_finds_all_that_it_imports_in_its_workspace(program: str, tmp_
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
     modules = [
-        path.removeprefix(f"{carrying.FOLDER}/")
+        path.removeprefix(f"{exchange.FOLDER}/")
         .removesuffix(".py")
         .removesuffix("/__init__")
         .replace("/", ".")
         for path in carried(program)
         if path.startswith(PACKAGE)
     ]
-    start = f"import sys; sys.path.insert(0, {carrying.FOLDER!r}); sys.modules['penstock'] = None\n"
+    start = f"import sys; sys.path.insert(0, {exchange.FOLDER!r}); sys.modules['penstock'] = None\n"
     done = subprocess.run(
         [sys.executable, "-c", start + "".join(f"import {module}\n" for module in modules)],
         cwd=tmp_path, capture_output=True, text=True, check=False,

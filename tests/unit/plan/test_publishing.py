@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.plan.compiled import decode_plan, encode_plan, plan_digest
-from penstock.plan.errands import request_of, tracking_uri
+from penstock.plan.exchange import request_of, tracking_uri
 from penstock.plan.model import Delivery, Plan
 from unit.plan.conftest import Load
 

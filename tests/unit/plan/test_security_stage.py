@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import PipelineError
-from penstock.plan.carrying import REQUEST
+from penstock.plan.exchange import REQUEST
 from penstock.plan.load import load
 from penstock.plan.model import Overlay, Plan
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from penstock.errors import UsageError
-from penstock.plan.carrying import REQUEST
-from penstock.plan.errands import receipt_of
+from penstock.plan.exchange import REQUEST, receipt_of
 from penstock.plan.model import Delivery, GateSpec, Plan, Produced, Secret
 from penstock.publish import audit
 from penstock.record import replace
@@ -187,7 +187,7 @@ def test_what_is_pushed_is_tagged_by_digest_commit_and_release(world: World) -> 
     pushes = replace(pushes, stage=replace(pushes.stage, files=files))
     commit = "0123456789abcdef0123456789abcdef01234567"
 
-    def tags(**options: str) -> list[str]:
+    def tags(**options: Any) -> list[str]:
         run = world.prepared(publishing(pushes), **options)
         run.report()
         request, _ = json.JSONDecoder().raw_decode(run.walk.outcomes["publish-artifact"].attempts[-1].log)

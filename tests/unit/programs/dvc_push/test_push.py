@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from dvc_samples import SECRET, Ended, Repository, credentials, damage, run_program, s3_server, state, tools
-from penstock.plan import carrying
+from penstock.plan import carrying, exchange
 from penstock.programs.common import digests, dvc_objects
 from penstock.programs.dvc_push import taking
 
@@ -294,7 +294,7 @@ def kill_and_repeat(repository: Repository, workspace: Path, moments_s: list[flo
             (workspace / path).write_text(text)
         environ = {**os.environ, **repository.environ, "PENSTOCK_ROOT": str(repository.place)}
         process = subprocess.Popen(
-            [repository.python, carrying._START, "dvc_push", carrying.REQUEST],
+            [repository.python, carrying._START, "dvc_push", exchange.REQUEST],
             cwd=workspace,
             env=environ,
             stdout=subprocess.DEVNULL,

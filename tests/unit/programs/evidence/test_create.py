@@ -42,7 +42,7 @@ from evidence_samples import (
     start,
     workspace,
 )
-from penstock.plan import carrying
+from penstock.plan import carrying, exchange
 from penstock.programs.common.program import RefusedError
 from penstock.programs.evidence import keys, layout, requirements
 from penstock.record import replace
@@ -402,7 +402,7 @@ def test_the_program_runs_as_a_stage_carries_it_and_takes_seconds(tmp_path: Path
     assert facts["by_library"]
     for action, code in (("show", 0), ("verify", 0), ("burn", 2)):
         asked = {"action": action, "evidence": EVIDENCE, "model": MODEL, "receipt": f"{action}.json"}
-        (tmp_path / carrying.REQUEST).write_text(json.dumps(asked))
+        (tmp_path / exchange.REQUEST).write_text(json.dumps(asked))
         done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
         assert (tmp_path / f"{action}.json").exists() is (code == 0)

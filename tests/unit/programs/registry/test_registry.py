@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mlflow_server import MlflowServer, carried, server_python, tools_python
-from penstock.plan.carrying import REQUEST
+from penstock.plan.exchange import REQUEST
 from penstock.programs.common import digests
 from penstock.record import replace
 from penstock.results import Verdict
