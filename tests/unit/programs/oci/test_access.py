@@ -116,8 +116,11 @@ def test_a_token_service_is_asked_for_what_is_needed(
     tokened: Registry, tokens: TokenService, name: str, ran: Workspace, asked: Asked
 ) -> None:
     repository = f"127.0.0.1:{tokened.port}/{name}"
-    assert asked(ran, ran.request(0, repository=repository, **WITH_NAMES))[0] == 0
-    assert tokens.asked == [(f"repository:{name}:pull", True), (f"repository:{name}:pull,push", True)]
+    code, said = asked(ran, ran.request(0, repository=repository, **WITH_NAMES))
+    assert code == 0, said
+    # on a machine that is busy a request may be made again
+    wanted = [(f"repository:{name}:pull", True), (f"repository:{name}:pull,push", True)]
+    assert list(dict.fromkeys(tokens.asked)) == wanted
 
 
 def test_a_token_that_has_expired_is_replaced(
