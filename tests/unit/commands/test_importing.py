@@ -98,7 +98,7 @@ def test_entry_points_of_mlflow_are_written_with_their_environment(
     plan = _load(project / "p.yaml")
     assert [stage.name for stage in plan.stages] == ["main", "more"]
     assert plan.stages[0].environment.extra_requirements == "six==1.16.0\n"
-    assert plan.stages[0].run == "mkdir -p build/mlflow/main\npython main.py 1"
+    assert plan.stages[0].run == "python main.py 1\nmkdir -p build/mlflow/main"
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,8 @@ class _Reading(Record, frozen=False):
     def _fields(self, name: str, command: str, inputs: list[str]) -> dict[str, Any]:
         kept = f"{TRACKED}/{name}"
         up = posixpath.relpath(kept, self.folder or ".")
-        made = script([f"mkdir -p {up}", command], self.folder)
+        # last, for one that logs nothing: MLflow takes a directory that is there for a store that is made
+        made = script([command, f"mkdir -p {up}"], self.folder)
         return {
             "run": made,
             "inputs": inputs,

@@ -50,7 +50,7 @@ def test_main_is_run_with_its_defaults_as_mlflow_writes_them(tmp_path: Path) -> 
     found = _read(tmp_path, PROJECT, conda__yaml="dependencies: []\n")
     assert [stage.name for stage in found.stages] == ["main"]
     fields = found.stages[0].fields
-    assert fields["run"] == "mkdir -p build/mlflow/main\npython train.py 0.5 1e-3 data/x.csv True None"
+    assert fields["run"] == "python train.py 0.5 1e-3 data/x.csv True None\nmkdir -p build/mlflow/main"
     assert fields["inputs"] == ["data/x.csv"]
     assert fields["outputs"] == {"mlruns": "build/mlflow/main"}
     assert any("MLproject:12: entry point 'validate' is not run" in note for note in found.notes)
@@ -59,7 +59,7 @@ def test_main_is_run_with_its_defaults_as_mlflow_writes_them(tmp_path: Path) -> 
 def test_parameters_are_given_by_name_and_further_ones_become_options(tmp_path: Path) -> None:
     asked = {"validate": {"data": "a b.csv", "more": "x y"}}
     run = _read(tmp_path, PROJECT, asked, conda__yaml="").stages[0].fields["run"]
-    assert run.endswith("\npython validate.py 'a b.csv' --more 'x y'")
+    assert run.startswith("python validate.py 'a b.csv' --more 'x y'\n")
 
 
 def test_a_required_parameter_that_is_not_given_is_asked_for(tmp_path: Path) -> None:
