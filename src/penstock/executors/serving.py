@@ -32,6 +32,7 @@ _TITLE = "org.opencontainers.image"
 _SECOND_NS = 1_000_000_000
 _FEW = 300
 _KILLED = 137
+_NOTICE = re.compile(r"\b(INFO|WARNING)\b")
 
 
 class Description(Record):
@@ -259,7 +260,7 @@ def ended(log: str, code: int, port: int) -> RefusedError:
     if "ddress already in use" in log:
         return failed(f"port {port} is taken in its own container: loading the model listens there")
     module = re.findall(r"ModuleNotFoundError: No module named '([^']+)'", log)
-    needs = re.findall(r"UnusableError: (.+)", log)
+    needs = re.findall(r"(?:UnusableError|LoadError): (.+)", log)
     if needs:
         return failed(f"the model cannot be loaded in the image: {needs[-1][:_FEW]}")
     if module:
@@ -274,7 +275,7 @@ def ended(log: str, code: int, port: int) -> RefusedError:
         for line in log.splitlines()
         if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b", line)
     ]
-    lines = raised or [line for line in log.splitlines() if line.strip()]
+    lines = raised or [line for line in log.splitlines() if line.strip() and not _NOTICE.search(line)]
     last = lines[-1].strip()[:_FEW] if lines else "it printed nothing"
     return failed(f"the server ended with {code} before it answered: {last}")
 

@@ -94,6 +94,12 @@ def test_a_server_that_says_anything_else_is_refused(tried: dict[str, Any], said
         ("", 137, "was killed, as it is where memory runs out"),
         ("", 3, "ended with 3 before it answered: it printed nothing"),
         ("starting\nlast words\n", 3, "ended with 3 before it answered: last words"),
+        ("09:00 WARNING mlflow: no version\n", 7, "ended with 7 before it answered: it printed nothing"),
+        (
+            "penstock_model.common.models.LoadError: m: cannot\n",
+            1,
+            "cannot be loaded in the image: m: cannot",
+        ),
     ],
 )
 def test_a_server_that_ended_gets_one_sentence(log: str, code: int, said: str) -> None:

@@ -143,7 +143,7 @@ def test_an_image_that_says_something_else_is_not_handed_on(
     ("loader", "said"),
     [
         ("crashing", r"cannot be loaded as loader: ValueError: truncated weights"),
-        ("lacking", r"the image lacks the module 'hypothesis': add its package to the project's lock"),
+        ("lacking", r"loading it needs the module 'hypothesis': add its package to the project's lock"),
         ("endless", r"the server does not work: it did not answer /ping within 15 s"),
         ("listening", r"port 8080 is taken in its own container"),
         ("leaving", r"the server ended with 7 before it answered: "),
