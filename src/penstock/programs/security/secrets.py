@@ -21,7 +21,7 @@ PIECE = 4 << 20
 _WINDOW, _SHARED = 4_000, 400
 """A longer line is read in windows of so many characters, of which neighbours share some."""
 _SNIFFED = 8192
-_REMEMBERED, _MOST_REMEMBERED = 500, 2_000_000
+_REMEMBERED, _MOST_REMEMBERED = 500, 500_000
 _LONGEST = 200
 _WORDS = b"""
 passw passp pwd secret token credential apikey api_key api-key _key -key accesskey authkey privatekey
@@ -131,16 +131,18 @@ def _suspects(text: bytes) -> set[int]:
 
 
 class _Clean:
-    """Lines in which there is nothing, by the names of their files: a history has most of them many times."""
+    """Lines in which there is nothing, by what their files are: a history has most of them many times."""
 
     def __init__(self) -> None:
         self._lines: dict[str, set[bytes]] = {}
 
     def of(self, name: str) -> set[bytes]:
-        """Those of files of a name."""
-        if sum(map(len, self._lines.values())) > _MOST_REMEMBERED:
-            self._lines.clear()
-        return self._lines.setdefault(name, set())
+        """Those of files that are read like one of this name."""
+        kind = f"{PurePosixPath(name).suffix or name} {name.endswith(_LOCKS)}"
+        lines = self._lines.setdefault(kind, set())
+        if len(lines) > _MOST_REMEMBERED:
+            lines.clear()
+        return lines
 
 
 _CLEAN = _Clean()
