@@ -66,7 +66,10 @@ def test_data_come_where_a_stage_reads_them(isolated: Bench, store: Path) -> Non
 def test_damaged_data_reach_no_stage(isolated: Bench, store: Path) -> None:
     damage(next(path for path in store.rglob("*") if path.is_file() and path.read_bytes() == TABLE))
     with served(isolated, store):
-        report = isolated.run(pipeline({"use": READ}, data=DATA))
+        report = isolated.run(pipeline({"use": READ}, data=DATA), keep_going=True)
+    assert states(report) == {"fetch-t": "failed", "fetch-d": "ran", "use": "skipped"}, (
+        isolated.observer.output
+    )
     assert stage(report, "fetch-t").attempts[-1].exit_code == 3
     assert "data/t.csv: remote 'store' (" in stage(report, "fetch-t").attempts[-1].log
     assert isolated.read("read") is None
