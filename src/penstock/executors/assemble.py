@@ -101,26 +101,9 @@ def finish(
     layers = [{**each, "file": str(prepared / each["file"])} for each in known["layers"]]
     layers.append({**added(package, at, epoch, scratch), "file": str(scratch)})
     content = _json(_configured(known["config"], config, epoch, ["the environment", "the model"], layers))
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": _MANIFEST,
-            "config": _about(_CONFIG, content),
-            "layers": [
-                {"mediaType": _LAYER, "digest": each["digest"], "size": each["size_bytes"]} for each in layers
-            ],
-        }
-    )
+    manifest = _manifest(content, layers)
     name = f"{repository}:{_digest(content)[7:19]}"
-    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as written:
-        for path, data in _documents(content, manifest, layers, name).items():
-            _add(written, path, io.BytesIO(data), len(data), epoch)
-        for each in {each["digest"]: each for each in layers}.values():
-            with Path(each["file"]).open("rb") as file:
-                if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" != each["digest"]:
-                    raise AssembleError(f"{each['file']}: a layer is damaged")
-                file.seek(0)
-                _add(written, _blob(each), file, each["size_bytes"], epoch)
+    _write(target, _documents(content, manifest, layers, name), layers, epoch)
     scratch.unlink()
     for each in layers:
         del each["file"]
@@ -217,6 +200,24 @@ def _configured(
 
 def _moment(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _manifest(config: bytes, layers: list[dict[str, Any]]) -> bytes:
+    listed = [{"mediaType": _LAYER, "digest": each["digest"], "size": each["size_bytes"]} for each in layers]
+    about = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": _about(_CONFIG, config), "layers": listed}
+    return _json(about)
+
+
+def _write(target: Path, documents: Mapping[str, bytes], layers: list[dict[str, Any]], epoch: int) -> None:
+    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
+        for path, data in documents.items():
+            _add(archive, path, io.BytesIO(data), len(data), epoch)
+        for each in {each["digest"]: each for each in layers}.values():
+            with Path(each["file"]).open("rb") as file:
+                if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" != each["digest"]:
+                    raise AssembleError(f"{each['file']}: a layer is damaged")
+                file.seek(0)
+                _add(archive, _blob(each), file, each["size_bytes"], epoch)
 
 
 def _documents(config: bytes, manifest: bytes, layers: list[dict[str, Any]], name: str) -> dict[str, bytes]:

@@ -73,52 +73,54 @@ async def build(
 ) -> tuple[dagger.File, dict[str, Any]]:
     """As `build_and_test`, and nothing is tried."""
     reference = await executor.images.reference(description.base)
-    equipped = await executor.images.equipped(description.base, description.environment)
-    base = dag.container().from_(reference)
+    prepared = await _layers(executor, description, reference)
+    base_digest = reference.partition("@")[2] or reference
     with asking("the image cannot be put together"):
-        path = await base.env_variable("PATH") or SYSTEM_PATH
-        archive = base.as_tarball(forced_compression=dagger.ImageLayerCompression.Uncompressed)
-        assembling = (
-            dag.container()
-            .from_(RUNTIME_IMAGE)
-            .with_mounted_directory(LIBRARY, await executor.library(ASSEMBLE))
-        )
-        prepare = {
-            "base": _BASE,
-            "environment": ENVIRONMENT,
-            "at": ENVIRONMENT,
-            "epoch": description.epoch,
-            "prepared": _PREPARED,
-        }
-        prepared = _done(
-            executor,
-            assembling.with_mounted_file(_BASE, archive).with_mounted_directory(
-                ENVIRONMENT, equipped.directory(ENVIRONMENT)
-            ),
-            "prepare",
-            prepare,
-        ).directory(_PREPARED)
-        image_digest = reference.partition("@")[2] or reference
+        path = await dag.container().from_(reference).env_variable("PATH") or SYSTEM_PATH
         finish = {
             "prepared": _PREPARED,
             "package": MODEL,
             "at": MODEL,
-            "config": description.config(image_digest, path),
+            "config": description.config(base_digest, path),
             "epoch": description.epoch,
             "repository": REPOSITORY,
             "target": f"{_MADE}/image.tar",
             "facts": f"{_MADE}/facts.json",
         }
-        made = _done(
-            executor,
-            assembling.with_mounted_directory(_PREPARED, prepared)
+        container = (
+            (await _assembling(executor))
+            .with_mounted_directory(_PREPARED, prepared)
             .with_mounted_directory(MODEL, package)
-            .with_exec(["mkdir", _MADE]),
-            "finish",
-            finish,
-        ).directory(_MADE)
+            .with_exec(["mkdir", _MADE])
+        )
+        made = _done(executor, container, "finish", finish).directory(_MADE)
         facts = json.loads(await made.file("facts.json").contents())
-    return made.file("image.tar"), {**facts, "base": {"name": description.base, "digest": image_digest}}
+    return made.file("image.tar"), {**facts, "base": {"name": description.base, "digest": base_digest}}
+
+
+async def _layers(executor: DaggerExecutor, description: Description, reference: str) -> dagger.Directory:
+    """The layers that models with the same environment share; the engine keeps them."""
+    equipped = await executor.images.equipped(description.base, description.environment)
+    uncompressed = dagger.ImageLayerCompression.Uncompressed
+    base = dag.container().from_(reference).as_tarball(forced_compression=uncompressed)
+    container = (
+        (await _assembling(executor))
+        .with_mounted_file(_BASE, base)
+        .with_mounted_directory(ENVIRONMENT, equipped.directory(ENVIRONMENT))
+    )
+    prepare = {
+        "base": _BASE,
+        "environment": ENVIRONMENT,
+        "at": ENVIRONMENT,
+        "epoch": description.epoch,
+        "prepared": _PREPARED,
+    }
+    return _done(executor, container, "prepare", prepare).directory(_PREPARED)
+
+
+async def _assembling(executor: DaggerExecutor) -> dagger.Container:
+    library = await executor.library(ASSEMBLE)
+    return dag.container().from_(RUNTIME_IMAGE).with_mounted_directory(LIBRARY, library)
 
 
 def _done(

@@ -81,11 +81,7 @@ async def build_and_test(
     )
     layers = await _layers(daemon, description, base, derived, environments, on_wait, project)
     archive = place / "image.tar"
-    try:
-        facts = await to_thread.run_sync(_finish, description, base, layers, package, archive)
-    except ExecutorError:
-        remove_tree(layers)  # which may be damaged
-        raise
+    facts = await to_thread.run_sync(_finish, description, base, layers, package, archive)
     on_wait("trying the image")
     try:
         smoke = await try_image(daemon, description, archive, facts, project=project, keep=keep)
@@ -128,7 +124,7 @@ async def _layers(  # noqa: PLR0917 - what layers are made of
             (scratch / "layers").rename(kept / name)
             remove_tree(scratch)
         (kept / name).touch()
-        held = [each for each in kept.iterdir() if each.is_dir()]
+        held = [each for each in kept.iterdir() if each.is_dir() and each.suffix != ".new"]
         for each in sorted(held, key=lambda each: each.stat().st_mtime)[:-_KEPT]:
             remove_tree(each)
     return kept / name
@@ -155,16 +151,20 @@ def _finish(
     description: Description, base: Image, layers: Path, package: Path, target: Path
 ) -> dict[str, Any]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _explained(description):
-        facts = assemble.finish(
-            prepared=layers,
-            package=package,
-            at=MODEL,
-            config=description.config(base.digest, base.path),
-            epoch=description.epoch,
-            repository=REPOSITORY,
-            target=target,
-        )
+    try:
+        with _explained(description):
+            facts = assemble.finish(
+                prepared=layers,
+                package=package,
+                at=MODEL,
+                config=description.config(base.digest, base.path),
+                epoch=description.epoch,
+                repository=REPOSITORY,
+                target=target,
+            )
+    except ExecutorError:
+        remove_tree(layers)  # which may be damaged
+        raise
     return {**facts, "base": {"name": description.base, "digest": base.digest}}
 
 

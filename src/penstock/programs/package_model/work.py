@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,14 @@ def run(request: Mapping[str, Any]) -> str:
     compared = judged.compare(request, answers, subject) if request.get("predictions") else None
     chosen = _chosen(answers, request["examples"], compared)
     root = layout.fresh_folder(request["result"])
-    file = layout.copy_model(source.path, root)
     about = {
         "version": 1,
         "kind": "package",
         "model": {**models.described(source), "loader": source.loader},
-        "file": file,
+        "file": layout.copy_model(source.path, root),
         "paths": layout.copy_code(request, root),
         "features": [{"name": name, "type": str(kind)} for name, kind in table.features.dtypes.items()],
-        "subject": {
-            "task": subject.task,
-            "classes": list(subject.classes),
-            "positive": subject.positive,
-            "own": list(subject.own),
-        },
+        "subject": asdict(subject),
         "threshold": request.get("threshold"),
         "python": request.get("python"),
         "data": {"path": table.path, "digest": table.digest},
