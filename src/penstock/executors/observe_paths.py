@@ -48,6 +48,7 @@ class Watch:
         self.written: set[bytes] = set()
         self.links: dict[bytes, bytes] = {}
         """Symbolic links that the command made, wherever: absolute path → what it leads to, absolute."""
+        self.commands: dict[int, str] = {}
         self.handlers = {
             "see": self._see,
             "read": self._read,
@@ -121,9 +122,10 @@ class Watch:
         place = self._place(pid, call.directory, call.path, arguments)
         for _ in range(_INTERPRETERS):
             if place is None or not self._is_inside(place):
-                return
+                break
             self._look(pid, place, READ)
             place = self._interpreter(pid, place)
+        self.commands.pop(pid, None)
 
     def _interpreter(self, pid: int, place: bytes) -> bytes | None:
         """What a script names in its first line, which the kernel opens by itself."""
@@ -280,6 +282,13 @@ class Watch:
         return known is not None and (how == SEEN or known[0] == READ)
 
     def _command(self, pid: int) -> str:
+        known = self.commands.get(pid)
+        if known is None:
+            known = self.commands[pid] = self._read_command(pid)
+        return known
+
+    @staticmethod
+    def _read_command(pid: int) -> str:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
                 words = file.read(4 * _COMMAND_CHARACTERS).rstrip(b"\0").split(b"\0")
