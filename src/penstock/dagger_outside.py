@@ -13,7 +13,7 @@ from penstock.executors import serving, serving_dagger
 from penstock.executors.dagger_engine import DaggerExecutor
 from penstock.executors.serving import Description
 from penstock.plan.errands import errand
-from penstock.plan.exchange import tracking_uri
+from penstock.plan.exchange import public_key, tracking_uri
 from penstock.plan.model import Stage
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES, TOOLS
 from penstock.publish import audit
@@ -46,7 +46,7 @@ async def move(session: Session, asked: Move, who: str, key: dagger.File | None)
         PenstockError: It could not be made; the log that says so is lost with the session.
     """
     log = audit.path_of(session.root, {})
-    request = {**asked.begin(log, {}, who), "public_key": _KEY if key is not None else None}
+    request = {**asked.begin(log, {}, who), **_signed(session, key)}
     receipt, _ = await session.perform(await _errand(session, request, key))
     asked.done(log, {}, receipt, who)
     summary = models_text.render(asked.request["action"], receipt["facts"], receipt["publications"], Style())
@@ -66,12 +66,18 @@ async def listed(session: Session, model: str | None) -> str:
 async def _errand(
     session: Session, request: Mapping[str, Any], key: dagger.File | None = None, *outputs: str
 ) -> Stage:
+    if key is None and (path := public_key(session.plan)):
+        key = session.below(path)
     files = ((_KEY, await key.contents()),) if key is not None else ()
     request = {"tracking_uri": tracking_uri(session.plan), **request}
     name = f"models-{request['action']}"
     return errand(
         name, _REGISTRY, request, tools=TOOLS, outputs=outputs, passes=MLFLOW_VARIABLES, files=files
     )
+
+
+def _signed(session: Session, key: dagger.File | None) -> dict[str, str | None]:
+    return {"public_key": _KEY if key or public_key(session.plan) else None}
 
 
 async def evidence(session: Session) -> dagger.Directory:
@@ -177,7 +183,7 @@ async def _packaged(session: Session) -> tuple[dagger.Directory, DaggerExecutor]
 async def _loaded(
     session: Session, model: str, key: dagger.File | None
 ) -> tuple[dagger.Directory, DaggerExecutor]:
-    request = {"action": "load", **named(model), "to": _LOADED, "public_key": _KEY if key else None}
+    request = {"action": "load", **named(model), "to": _LOADED, **_signed(session, key)}
     _, executor = await session.perform(await _errand(session, request, key, _LOADED))
     return _directory(executor, _LOADED), executor
 

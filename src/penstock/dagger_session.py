@@ -320,6 +320,10 @@ class Session(Record, frozen=False):
             written = written.with_directory(".", dag.current_module().workdir(place))
         return written
 
+    def below(self, path: str) -> dagger.File:
+        """A file of the source, by its path below the root."""
+        return self.source.file(str((self.root / path).relative_to(self.place)))
+
     def handed_file(self, path: Path) -> dagger.File:
         """A file below the root that was written here."""
         return dag.current_module().workdir_file(self._below_workdir(path))

@@ -91,7 +91,7 @@ def _anchor(options: argparse.Namespace) -> audit.Head | None:
         request = {
             "action": "read-anchor",
             "model": options.registry,
-            "tracking_uri": models.tracking_uri(),
+            "tracking_uri": models.Published.here().tracking_uri,
         }
         text = models.asked(request)["facts"]["head"]
         if text is None:

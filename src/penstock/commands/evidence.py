@@ -113,7 +113,7 @@ def _verified(
         "evidence": str(directory.resolve()),
         "root": None if root is None or shown or options.model else str(root),
         "model": _absolute(options.model),
-        "public_key": _absolute(options.key),
+        "public_key": _key(options),
         "run": options.run or run,
     }
     receipt = perform("evidence", request, tools="evidence")
@@ -124,6 +124,13 @@ def _verified(
 def _absolute(path: Path | None) -> str | None:
     # not `resolve`: a link is not what was signed
     return None if path is None else str(path.absolute())
+
+
+def _key(options: argparse.Namespace) -> str | None:
+    """Who must have signed what is verified: whom the command line names, else whom the project does."""
+    if options.key is None and options.action == "verify":
+        return models.Published.here().public_key
+    return _absolute(options.key)
 
 
 def _of_directory(options: argparse.Namespace, directory: Path) -> Mapping[str, Any]:
@@ -148,12 +155,12 @@ def _of_model(options: argparse.Namespace, named: re.Match[str], scratch: Path) 
     """A version in MLflow, which is verified when it is loaded."""
     request = {
         "action": "load",
-        "tracking_uri": models.tracking_uri(),
+        "tracking_uri": models.Published.here().tracking_uri,
         "model": named["name"],
         "alias": named["alias"],
         "version": named["version"],
         "to": str(scratch / "model"),
-        "public_key": _absolute(options.key),
+        "public_key": _key(options),
     }
     facts: Mapping[str, Any] | None = models.asked(request)["facts"]["evidence"]
     if facts is None:

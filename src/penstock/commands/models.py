@@ -17,6 +17,7 @@ from penstock.plan import exchange
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES, TOOLS
 from penstock.publish import audit, moves
 from penstock.publish.moves import Move
+from penstock.record import Record
 from penstock.report import models_text
 from penstock.report.style import style_of
 
@@ -67,7 +68,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask the registry, or move an alias; moves are noted in the audit log."""
-    place = {"tracking_uri": options.tracking_uri or tracking_uri(), "public_key": _key(options)}
+    known = Published.here()
+    place = {
+        "tracking_uri": options.tracking_uri or known.tracking_uri,
+        "public_key": _key(options) or known.public_key,
+    }
     move = _move(options)
     receipt = asked({**_request(options), **place}) if move is None else _noted(move, place)
     facts = receipt["facts"]
@@ -136,12 +141,25 @@ def _noted(move: Move, place: Mapping[str, object]) -> Mapping[str, Any]:
     return receipt
 
 
-def tracking_uri() -> str | None:
-    """The registry that the project's pipeline publishes to, if it names one."""
-    from penstock.plan.compiled import Overlay, load_plan
+class Published(Record, kw_only=False):
+    """What the project's pipeline says of where models are published, if there is one.
 
-    pipeline = project_root() / DEFAULT_PIPELINE
-    if not pipeline.is_file():
-        return None
-    _, plan = load_plan(pipeline, Overlay(environ=os.environ))
-    return exchange.tracking_uri(plan)
+    Attributes:
+        tracking_uri: The registry.
+        public_key: The file with the keys that must have signed.
+    """
+
+    tracking_uri: str | None = None
+    public_key: str | None = None
+
+    @classmethod
+    def here(cls) -> Published:
+        """By the pipeline of the project that is found from here."""
+        from penstock.plan.compiled import Overlay, load_plan
+
+        pipeline = project_root() / DEFAULT_PIPELINE
+        if not pipeline.is_file():
+            return cls()
+        root, plan = load_plan(pipeline, Overlay(environ=os.environ))
+        key = exchange.public_key(plan)
+        return cls(exchange.tracking_uri(plan), str(root / key) if key else None)

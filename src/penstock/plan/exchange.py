@@ -31,3 +31,9 @@ def tracking_uri(plan: Plan) -> str | None:
     """The registry that a pipeline publishes to, if it names one."""
     published = [each.stage for each in plan.deliveries if each.kind == "mlflow"]
     return request_of(published[0])["tracking_uri"] if published else None
+
+
+def public_key(plan: Plan) -> str | None:
+    """The file with the keys that must have signed, relative to the root, if the pipeline names one."""
+    signed = [each.stage for each in plan.deliveries if each.kind == "evidence"]
+    return request_of(signed[0])["public_key"] if signed else None

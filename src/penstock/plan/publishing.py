@@ -91,9 +91,13 @@ class _Publishing(Record, frozen=False):
             "action": "create",
             "environments": self._environments(),
             "key": asked.key,
+            "public_key": asked.public_key,
             "result": EVIDENCE,
         }
         secrets = self._secrets("evidence", ("key", asked.key))
+        if asked.public_key is not None and self.reads.presence(asked.public_key) != FILE:
+            notes = ("make it of the private one: openssl pkey -in <private key> -pubout",)
+            self._complain("evidence", f"there is no file {shown(asked.public_key)}", notes, "public_key")
         return self._delivery(
             "evidence", "evidence", request, outputs=(EVIDENCE,), secrets=secrets, evidence=False
         )

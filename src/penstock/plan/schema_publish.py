@@ -56,6 +56,8 @@ class EvidenceFile(Record):
 
     key: VariableName | None = None
     """Secret that holds the private key in PEM (EC P-256 or Ed25519); nothing is signed without one."""
+    public_key: FilePath | None = None
+    """PEM file with public keys, one of which must have signed what is promoted, loaded or served."""
 
 
 class RegistryFile(Record):
