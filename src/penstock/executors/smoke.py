@@ -72,7 +72,9 @@ def _request(port: int, method: str, path: str, body: str | None, limit_s: float
 def _writable() -> bool:
     """Whether the image's own files could be changed."""
     try:
-        (Path.cwd() / ".penstock-probe").touch()
+        probe = Path.cwd() / ".penstock-probe"
+        probe.touch()
+        probe.unlink()
     except OSError:
         return False
     return True
