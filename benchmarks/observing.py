@@ -27,8 +27,8 @@ from penstock.executors.observe import LAUNCH
 
 HERE = Path(__file__).parent
 COMMANDS = {
-    "compute (Python, 10 million additions)": (
-        [sys.executable, "-c", "s = 0\nfor n in range(10_000_000): s += n"],
+    "compute (Python, 60 million additions)": (
+        [sys.executable, "-c", "s = 0\nfor n in range(60_000_000): s += n"],
         1.02,
     ),
     "import pandas": ([sys.executable, "-c", "import pandas"], 2.0),
