@@ -6,7 +6,7 @@ runner completes their requests (`runner.publish`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from penstock.plan.archiving import Place, listed, models, of_roles, usual
@@ -16,7 +16,9 @@ from penstock.plan.errands import errand
 from penstock.plan.model import Delivery, Environment, Output, Produced, Serving, Stage
 from penstock.plan.problems import Problems, nearest, shown
 from penstock.plan.reads import FILE, Reads
+from penstock.plan.recipes_models import serving_requirements
 from penstock.plan.recipes_registry import MLFLOW_VARIABLES
+from penstock.plan.requirements import locked_lines
 from penstock.plan.schema import PipelineFile
 from penstock.plan.schema_publish import (
     ArtifactFile,
@@ -233,20 +235,18 @@ class _Publishing(Record, frozen=False):
     def _environments(self) -> dict[str, list[str]]:
         """Requirements of what the model was made in, and of what it is served in."""
         made = {stage for stage, _ in models(self.drafts)}
-        stages = [draft.stage for draft in self.drafts if draft.stage.name in made]
-        packaging = [draft.stage for draft in self.drafts if draft.stage.uses == PACKAGE_RECIPE]
-        return {"training": self._requirements(stages), "serving": self._requirements(packaging)}
+        training = [draft.stage.environment for draft in self.drafts if draft.stage.name in made]
+        packaging = [draft.stage.environment for draft in self.drafts if draft.stage.uses == PACKAGE_RECIPE]
+        texts = [text for each in training for text in (self._locked(each), each.extra_requirements)]
+        served = [serving_requirements(each, self.reads) for each in packaging]
+        lines = [each[part] or () for each in served for part in ("lines", "tools")]
+        return {"training": _each_once(texts), "serving": _each_once("\n".join(each) for each in lines)}
 
-    def _requirements(self, stages: Sequence[Stage]) -> list[str]:
-        texts = []
-        for stage in stages:
-            lock = stage.environment.requirements
-            if lock is not None and self.reads.presence(lock) == FILE:
-                data = (self.reads.root / lock).read_bytes()
-                self.reads.content(self.reads.root / lock, data)
-                texts.append(data.decode("utf-8", "replace"))
-            texts.append(stage.environment.extra_requirements)
-        return [text for text in dict.fromkeys(texts) if text]
+    def _locked(self, environment: Environment) -> str:
+        lock = environment.requirements
+        if lock is None or self.reads.presence(lock) != FILE:
+            return ""
+        return "\n".join(locked_lines(lock, self.reads))
 
     def _secrets(self, kind: str, *asked: tuple[str, str | None]) -> tuple[str, ...]:
         """The secrets that are named, as (key in the file, name)."""
@@ -266,6 +266,10 @@ class _Publishing(Record, frozen=False):
     def _complain(self, kind: str, what: str, notes: tuple[str, ...], *key: str | int) -> None:
         line = self.document.line("publish", kind, *key)
         self.problems.add(self.document.file, line, f"`publish.{kind}`: {what}", notes)
+
+
+def _each_once(texts: Iterable[str]) -> list[str]:
+    return [text for text in dict.fromkeys(texts) if text]
 
 
 _TOOLS = {"evidence": "evidence", "oci": "oci", "registry": "registry"}

@@ -165,3 +165,17 @@ def test_a_baseline_of_another_model_is_told_apart(load_text: Load) -> None:
     plan = load_text(REGISTERED % ("", ", model: older", "publish: {mlflow: {model: churn}}")).plan
     assert {stage.name for stage in plan.stages} >= {"baseline-champion", "baseline-champion-2"}
     assert [gate.options["baseline"] for gate in plan.gates] == ["registry@champion", "older@champion"]
+
+
+def test_evidence_names_what_the_model_was_made_with_and_is_served_with(
+    load_text: Load, root: Path
+) -> None:
+    (root / "rows.csv").write_text("a\n1\n")
+    (root / "requirements.lock").write_text("numpy==2.2.0\nscipy==1.15.0\n")
+    text = PIPELINE.format(publish="{evidence: {}}") + "environment: {requirements: requirements.lock}\n"
+    environments = request_of(delivery(load_text(text).plan, "evidence").stage)["environments"]
+    assert environments["training"] == ["numpy==2.2.0\nscipy==1.15.0"]
+    served = "\n".join(environments["serving"])
+    assert "numpy==2.2.0" in served
+    assert "mlflow-skinny==" in served
+    assert served.count("numpy==") == 1
