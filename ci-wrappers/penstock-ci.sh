@@ -79,6 +79,21 @@ event() {
   fi
 }
 
+# What is released is called, if it can be a tag of an image: anything else is no argument of a command.
+release() {
+  if [ -n "${PENSTOCK_RELEASE:-}" ]; then
+    name=$PENSTOCK_RELEASE
+  elif [ "${GITHUB_REF_TYPE:-}" = tag ]; then
+    name=${GITHUB_REF_NAME:-}
+  else
+    name=${CI_COMMIT_TAG:-${CIRCLE_TAG:-${BUILDKITE_TAG:-${TAG_NAME:-}}}}
+  fi
+  case $name in
+    '' | [!A-Za-z0-9_]* | *[!A-Za-z0-9._-]*) ;;
+    *) printf '%s' "$name" ;;
+  esac
+}
+
 fetch() {
   if have curl; then
     curl -fsSL --retry 3 --connect-timeout 20 -o "$2" "$1"
@@ -138,6 +153,8 @@ run_dagger() {
   # the module does not get .git
   commit=$(git rev-parse --verify --quiet HEAD 2>/dev/null || :)
   [ -z "$commit" ] || set -- "$@" "--commit=$commit"
+  name=$(release)
+  [ -z "$name" ] || set -- "$@" "--release=$name"
   for name in $(printf '%s' "${PENSTOCK_SECRETS:-}" | tr -c 'A-Za-z0-9_' ' '); do
     set -- "$@" "--secrets=env://$name"
   done

@@ -367,3 +367,24 @@ def test_the_commit_is_told_to_the_module_which_does_not_get_the_history(stand_i
     script(stand_ins)
     ((_, *arguments),) = stand_ins.calls()
     assert f"--commit={made}" in arguments
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, []),
+        ({"GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": "v1.2"}, ["--release=v1.2"]),
+        ({"GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "main"}, []),
+        ({"CI_COMMIT_TAG": "v1.2"}, ["--release=v1.2"]),
+        ({"CI_COMMIT_TAG": "v1.2", "PENSTOCK_RELEASE": "2026-11"}, ["--release=2026-11"]),
+        ({"CI_COMMIT_TAG": "a$(touch${IFS}x)"}, []),
+        ({"CI_COMMIT_TAG": "--secrets=env://HOME"}, []),
+        ({"CI_COMMIT_TAG": "v1\n--pipeline=x"}, []),
+    ],
+)
+def test_the_module_is_told_what_a_release_is_called(
+    stand_ins: StandIns, environ: dict[str, str], expected: list[str]
+) -> None:
+    script(stand_ins, **environ)
+    words = [each for call in stand_ins.calls() for each in call]
+    assert [each for each in words if each.startswith("--release")] == expected
