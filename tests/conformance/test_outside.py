@@ -9,7 +9,7 @@ from penstock.plan.model import Output, Plan, Stage
 from penstock.runner.run import Options
 from penstock.runner.selection import select
 
-TOKEN = "a-token-that-must-not-be-seen"  # noqa: S105 - made up
+TOKEN = "a-token-that-must-not-be-seen"
 
 
 def outside(run: str, **fields: object) -> Plan:
