@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cache.entries import KINDS
+from penstock.cache.entries import KINDS, OBSERVED
 from reliability.runs import Project, chain, made_of, spread, without_archive
 
 CONTENT = b"the input of all\n" * 40
@@ -39,8 +39,11 @@ def _extended(data: bytes, _: bytes) -> bytes:
 DAMAGES = (_flipped, _truncated, _emptied, _swapped, _extended)
 
 
-def _ready(tmp_path: Path) -> Project:
+def _ready(tmp_path: Path, kind: str = "") -> Project:
     project, _ = chain(tmp_path)
+    if kind == OBSERVED:
+        text = (project.root / "p.yaml").read_text()
+        (project.root / "p.yaml").write_text(text.replace("{run:", "{observe: true, run:"))
     project.write("a", CONTENT)
     project.runs()
     return project
@@ -71,7 +74,7 @@ def _damage(project: Project, path: Path, how: Callable[[bytes, bytes], bytes]) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_entry_is_made_again_and_never_served(tmp_path: Path, kind: str) -> None:
-    project = _ready(tmp_path)
+    project = _ready(tmp_path, kind)
     for number, how in enumerate((_flipped, _swapped)):
         entries = _entries(project, kind)
         _damage(project, entries[number % len(entries)], how)

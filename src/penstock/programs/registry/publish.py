@@ -51,6 +51,7 @@ def publish(service: Service, request: Mapping[str, Any]) -> tuple[list[dict[str
             recorded.info.run_id,
             _version_tags(request, run, contents),
         )
+        _take_away_twins(service, recorded, str(version.run_id))
         number = str(version.version)
         moved = _point(versions, alias, number, request)
     return _told(request, contents, recorded, number, made=made, moved=moved, place=service.place.shown)
@@ -93,6 +94,25 @@ def _record(service: Service, request: Mapping[str, Any], run: Mapping[str, Any]
     for batch in _batches(run, request):
         service.call("recording what the run measured", client.log_batch, recorded.info.run_id, *batch)
     return recorded
+
+
+def _take_away_twins(service: Service, recorded: Any, kept: str) -> None:
+    """Leave one run of those that several have made at once: the one that the version is of.
+
+    One that somebody still writes to is left: who does comes here too.
+    """
+    digest = recorded.data.tags[RUN]
+    twins = service.call(
+        "looking for the run",
+        service.client.search_runs,
+        [recorded.info.experiment_id],
+        f"tags.`{RUN}` = '{digest}'",
+    )
+    if kept not in {each.info.run_id for each in twins}:
+        return  # the version is of a run in another experiment
+    for each in twins:
+        if each.info.run_id != kept and each.info.status == "FINISHED":
+            service.call("taking away a run that was made twice", service.client.delete_run, each.info.run_id)
 
 
 def _experiment(service: Service, name: str) -> str:
