@@ -111,7 +111,9 @@ def test_a_model_is_published_once_moved_and_rolled_back(
 ) -> None:
     first = publish(small, registry, tmp_path / "1")
     assert {kind: state for kind, (state, _) in first.items()} == {
-        "evidence": "written", "artifact": "written", "mlflow": "written"
+        "evidence": "written",
+        "artifact": "written",
+        "mlflow": "written",
     }
     again = publish(small, registry, tmp_path / "2")
     assert again["artifact"] == ("unchanged", first["artifact"][1])

@@ -167,9 +167,7 @@ def test_a_baseline_of_another_model_is_told_apart(load_text: Load) -> None:
     assert [gate.options["baseline"] for gate in plan.gates] == ["registry@champion", "older@champion"]
 
 
-def test_evidence_names_what_the_model_was_made_with_and_is_served_with(
-    load_text: Load, root: Path
-) -> None:
+def test_evidence_names_what_the_model_was_made_with_and_is_served_with(load_text: Load, root: Path) -> None:
     (root / "rows.csv").write_text("a\n1\n")
     (root / "requirements.lock").write_text("numpy==2.2.0\nscipy==1.15.0\n")
     text = PIPELINE.format(publish="{evidence: {}}") + "environment: {requirements: requirements.lock}\n"

@@ -232,7 +232,9 @@ DOCUMENTS = {
     "a repository in capitals": top("publish: {artifact: {repository: R.example.com/ML/A}}\n"),
     "a repository without a host": top("publish: {artifact: {repository: model}}\n"),
     "a tag with a space": top("publish: {artifact: {repository: r.example.com/a, tags: [v 1]}}\n"),
-    "a password that is no secret": top("publish: {artifact: {repository: r.example.com/a, password: PASS}}\n"),
+    "a password that is no secret": top(
+        "publish: {artifact: {repository: r.example.com/a, password: PASS}}\n"
+    ),
     "a key that is no secret": top("publish: {evidence: {key: SIGNING_KEY}}\n"),
     "an alias that MLflow keeps": top("publish: {mlflow: {model: a, alias: latest}}\n"),
     "an alias like a version": top("publish: {mlflow: {model: a, alias: v3}}\n"),
