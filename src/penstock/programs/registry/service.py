@@ -25,6 +25,7 @@ SLOWEST_BYTES_PER_S = 256 << 10
 
 _STATUS = re.compile(r"error code (\d{3})|^(\d{3}) (?:Client|Server) Error")
 _NOT_FOUND, _CLIENT_ERROR = 404, 4
+_TWO_AT_ONCE = "IntegrityError"
 _FOREIGN = "Response body"
 """In what MLflow says of an answer that was not written by MLflow."""
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
@@ -121,6 +122,8 @@ class Service:
             raise AbsentError(line) from None
         if code == "RESOURCE_ALREADY_EXISTS":
             raise ExistsError(line) from None
+        if _TWO_AT_ONCE in said:  # of its database: somebody else did the same in the same moment
+            return line
         permanent = status is not None and status // 100 == _CLIENT_ERROR and status not in _TRY_AGAIN
         if permanent or code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE"):
             raise UnusableError(line) from None
