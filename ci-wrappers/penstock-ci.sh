@@ -81,13 +81,10 @@ event() {
 
 # What is released is called, if it can be a tag of an image: anything else is no argument of a command.
 release() {
-  if [ -n "${PENSTOCK_RELEASE:-}" ]; then
-    name=$PENSTOCK_RELEASE
-  elif [ "${GITHUB_REF_TYPE:-}" = tag ]; then
-    name=${GITHUB_REF_NAME:-}
-  else
-    name=${CI_COMMIT_TAG:-${CIRCLE_TAG:-${BUILDKITE_TAG:-${TAG_NAME:-}}}}
-  fi
+  name=${PENSTOCK_RELEASE:-${CI_COMMIT_TAG:-${CIRCLE_TAG:-${BUILDKITE_TAG:-${TAG_NAME:-}}}}}
+  case ${GITHUB_REF:-${BUILD_SOURCEBRANCH:-}} in
+    refs/tags/*) name=${PENSTOCK_RELEASE:-${GITHUB_REF:-${BUILD_SOURCEBRANCH:-}}} name=${name#refs/tags/} ;;
+  esac
   case $name in
     '' | [!A-Za-z0-9_]* | *[!A-Za-z0-9._-]*) ;;
     *) printf '%s' "$name" ;;

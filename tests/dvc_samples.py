@@ -93,7 +93,8 @@ class Repository:
         return self._run([str(self.python), "-m", "dvc", *arguments])
 
     def _run(self, command: list[str]) -> str:
-        environ = {**os.environ, "DVC_NO_ANALYTICS": "1", **self.environ}
+        path = f"{self.python.parent}:{os.environ['PATH']}"  # Debian has no `python` of its own
+        environ = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", **self.environ}
         done = subprocess.run(
             command, cwd=self.place, env=environ, capture_output=True, text=True, check=False
         )

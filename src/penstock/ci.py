@@ -138,11 +138,17 @@ def pull_request(environ: Mapping[str, str]) -> PullRequest | None:
     return PullRequest(provider=provider, api=api, repository=repository, number=int(number))
 
 
+_TAGS = "refs/tags/"
+
+
 def release(environ: Mapping[str, str]) -> str | None:
     """What is released: what `PENSTOCK_RELEASE` says, else the tag that this job runs for."""
-    named = ["PENSTOCK_RELEASE", "CI_COMMIT_TAG", "CIRCLE_TAG", "BUILDKITE_TAG", "TAG_NAME"]
-    if environ.get("GITHUB_REF_TYPE") == "tag":
-        named.insert(1, "GITHUB_REF_NAME")
+    if environ.get("PENSTOCK_RELEASE"):
+        return environ["PENSTOCK_RELEASE"]
+    reference = environ.get("GITHUB_REF") or environ.get("BUILD_SOURCEBRANCH") or ""
+    if reference.startswith(_TAGS):
+        return reference.removeprefix(_TAGS)
+    named = ("CI_COMMIT_TAG", "CIRCLE_TAG", "BUILDKITE_TAG", "TAG_NAME")
     return next((environ[name] for name in named if environ.get(name)), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,10 +144,12 @@ def cases() -> Iterator[tuple[str, str, str, str]]:
         yield SITUATIONS[number % 3], executor, name, TITLES[number % len(TITLES)]
 
 
-def expected(executor: str, situation: str, source: Path) -> list[str]:
+def expected(executor: str, situation: str, source: Path, name: str) -> list[str]:
     event = {"request": "pull-request", "tag": "tag"}.get(situation)
     if executor == "dagger":
         options = [f"--event={event}"] if event else []
+        if situation == "tag" and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+            options.append(f"--release={name}")  # as it is, and nothing else of a name ever
         return [
             *("dagger", "-m", str(source), "call", "--source=.", *options),
             *("run", "report", "export", "--path=penstock-report"),
@@ -175,7 +178,7 @@ def test_no_name_becomes_anything_in_the_scripts_of(system: str, tmp_path: Path)
             _run(["sh", "-c", script], stand_ins, environ, name)
         calls = [call for call in stand_ins.calls() if call[0] not in ("git", "dev")]
         source = stand_ins.work / ".penstock" / "source"
-        assert calls[0] == expected(executor, situation, source), (name, title)
+        assert calls[0] == expected(executor, situation, source, name), (name, title)
         assert all(call[0] == "python" for call in calls[1:]), (name, title)
         _nothing_happened(stand_ins, name)
 
@@ -194,7 +197,7 @@ def test_no_name_becomes_anything_in_the_steps_of_github(tmp_path: Path) -> None
         assert job.status == "success", (name, job.said)
         calls = [call for call in stand_ins.calls() if call[0] not in ("dev", "git")]
         source = stand_ins.source
-        assert calls[0] == expected(executor, situation, source), (name, title)
+        assert calls[0] == expected(executor, situation, source, name), (name, title)
         assert len(calls) == (2 if situation == "request" else 1), (name, title, job.said)
         assert {each.name for each in job.workspace.iterdir()} == {"penstock-report"}, name
     _nothing_happened(stand_ins, "")

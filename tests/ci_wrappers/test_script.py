@@ -373,9 +373,10 @@ def test_the_commit_is_told_to_the_module_which_does_not_get_the_history(stand_i
     ("environ", "expected"),
     [
         ({}, []),
-        ({"GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": "v1.2"}, ["--release=v1.2"]),
-        ({"GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "main"}, []),
+        ({"GITHUB_REF": "refs/tags/v1.2"}, ["--release=v1.2"]),
+        ({"GITHUB_REF": "refs/heads/main"}, []),
         ({"CI_COMMIT_TAG": "v1.2"}, ["--release=v1.2"]),
+        ({"BUILD_SOURCEBRANCH": "refs/tags/v1.2"}, ["--release=v1.2"]),
         ({"CI_COMMIT_TAG": "v1.2", "PENSTOCK_RELEASE": "2026-11"}, ["--release=2026-11"]),
         ({"CI_COMMIT_TAG": "a$(touch${IFS}x)"}, []),
         ({"CI_COMMIT_TAG": "--secrets=env://HOME"}, []),

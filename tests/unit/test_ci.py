@@ -85,9 +85,10 @@ def test_an_error_is_marked_on_github_only() -> None:
     ("environ", "expected"),
     [
         ({}, None),
-        ({"GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": "v1.2"}, "v1.2"),
-        ({"GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "main"}, None),
+        ({"GITHUB_REF": "refs/tags/v1.2"}, "v1.2"),
+        ({"GITHUB_REF": "refs/heads/main"}, None),
         ({"CI_COMMIT_TAG": "v1.2"}, "v1.2"),
+        ({"BUILD_SOURCEBRANCH": "refs/tags/v1.2"}, "v1.2"),
         ({"CI_COMMIT_TAG": "v1.2", "PENSTOCK_RELEASE": "2026-11"}, "2026-11"),
         ({"TAG_NAME": ""}, None),
     ],

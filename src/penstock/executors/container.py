@@ -20,4 +20,7 @@ def image_of(stage: Stage) -> str:
     environment = stage.environment
     if stage.accelerator is not None and stage.accelerator.image is not None:
         return stage.accelerator.image
-    return environment.image or f"python:{environment.python or DEFAULT_PYTHON}-slim"
+    version = environment.python or DEFAULT_PYTHON
+    # bounds are no tag of an image: there, too, Python's own is used if it is within them
+    tag = version if version[0].isdigit() else DEFAULT_PYTHON
+    return environment.image or f"python:{tag}-slim"

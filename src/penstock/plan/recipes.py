@@ -21,6 +21,8 @@ from penstock.record import Record
 PACKAGE = Path(__file__).parent
 REPORTS = "build/penstock"
 ALL_PYTHON = "**/*.py"
+ANY_PYTHON = ">=3.11"
+"""What programs need that need nothing else."""
 # when, where and how fast tests ran is the log's to tell: the report is the same whenever their outcome is
 _TIMELESS = r's/ (timestamp|hostname)="[^"]*"//g; s/ time="[^"]*"/ time="0"/g'
 

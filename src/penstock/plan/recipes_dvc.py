@@ -7,7 +7,7 @@ from penstock.plan.dvc_config import FOLDER, tools_of, variables_of
 from penstock.plan.dvc_files import DvcFile
 from penstock.plan.model import Environment
 from penstock.plan.reads import Reads
-from penstock.plan.recipes import Recipe, equipped
+from penstock.plan.recipes import ANY_PYTHON, Recipe, equipped
 
 
 def fetch(file: DvcFile, environment: Environment, reads: Reads) -> Recipe:
@@ -21,7 +21,8 @@ def fetch(file: DvcFile, environment: Environment, reads: Reads) -> Recipe:
     """
     # an import comes from another repository, whatever remote this one has
     tools = tools_of("http" if file.imported and file.kind == FOLDER else file.kind)
-    plain = Environment(python=environment.python, image=environment.image)
+    # a Python of its own in any case: not every system calls one `python`
+    plain = Environment(python=environment.python or ANY_PYTHON, image=environment.image)
     request = {
         "file": file.path,
         "repository": file.repository,
