@@ -25,6 +25,7 @@ from .versions import MODEL_DIGEST, PASSED, RUN, Versions
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BATCH_TAGS, _BATCH_PARAMS, _BATCH_METRICS = 100, 100, 800
 _LONGEST_EXPERIMENT = 200
+_WHOLE = "FINISHED"
 
 
 def publish(service: Service, request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
@@ -74,22 +75,17 @@ def _record(service: Service, request: Mapping[str, Any], run: Mapping[str, Any]
 
     def find() -> Any | None:
         found = client.search_runs([experiment], f"tags.`{RUN}` = '{digest}'")
-        return min(found, key=lambda each: str(each.info.run_id), default=None)
+        # one that is whole, if there is one; else the same for all who look
+        return min(found, key=lambda each: (each.info.status != _WHOLE, each.info.run_id), default=None)
 
     def make() -> Any:
         name = f"{run['pipeline']} {digest.removeprefix('sha256:')[:12]}"
         began = _milliseconds(run["started_at"])
-        made.append(client.create_run(experiment, start_time=began, tags={RUN: digest}, run_name=name))
-        return made[-1]
+        return client.create_run(experiment, start_time=began, tags={RUN: digest}, run_name=name)
 
-    made: list[Any] = []
+    # somebody else may make one at the same time: the version is of one of them, see `_take_away_twins`
     recorded = service.ensure("recording the run", find, make)
-    if made:  # and so may somebody else have at the same time
-        recorded = service.call("looking for the run", find) or recorded
-    for each in made:
-        if each.info.run_id != recorded.info.run_id:
-            service.call("taking away a run that was made twice", client.delete_run, each.info.run_id)
-    if recorded.info.status == "FINISHED":
+    if recorded.info.status == _WHOLE:
         return recorded
     for batch in _batches(run, request):
         service.call("recording what the run measured", client.log_batch, recorded.info.run_id, *batch)
@@ -111,7 +107,7 @@ def _take_away_twins(service: Service, recorded: Any, kept: str) -> None:
     if kept not in {each.info.run_id for each in twins}:
         return  # the version is of a run in another experiment
     for each in twins:
-        if each.info.run_id != kept and each.info.status == "FINISHED":
+        if each.info.run_id != kept and each.info.status == _WHOLE:
             service.call("taking away a run that was made twice", service.client.delete_run, each.info.run_id)
 
 
@@ -161,8 +157,8 @@ def _batches(
 
 
 def _finish(service: Service, recorded: Any) -> None:
-    if recorded.info.status != "FINISHED":
-        service.call("ending the record", service.client.set_terminated, recorded.info.run_id, "FINISHED")
+    if recorded.info.status != _WHOLE:
+        service.call("ending the record", service.client.set_terminated, recorded.info.run_id, _WHOLE)
 
 
 def _version_tags(

@@ -98,8 +98,11 @@ def test_two_that_publish_the_same_run_at_once_make_one_version(
     assert registry.publish(Published(made.workspace, request, made.report)).code == 0
     assert len(registry.act("list", model=name).facts["versions"]) == 1
     with closing(sqlite3.connect(server.place / "server.db")) as database:
-        runs = "SELECT count(*) FROM tags JOIN runs USING (run_uuid) WHERE value = ? AND lifecycle_stage = 'active'"
-        assert database.execute(runs, (made.digest,)).fetchone() == (1,)
+        runs = (
+            "SELECT count(*) FROM tags JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)"
+            " WHERE value = ? AND experiments.name = ? AND runs.lifecycle_stage = 'active'"
+        )
+        assert database.execute(runs, (made.digest, name)).fetchone() == (1,)
 
 
 def test_a_second_run_is_a_second_version_and_becomes_the_candidate(
