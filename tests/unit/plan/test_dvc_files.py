@@ -197,7 +197,7 @@ def test_a_data_set_implies_the_stage_that_fetches_it(root: Path, load_text: Loa
 def test_a_remote_that_is_a_folder_needs_no_tools(root: Path, load_text: Load) -> None:
     (root / ".dvc/config").write_text("[core]\n    remote = folder\n['remote \"folder\"']\n    url = ../s\n")
     stage = plan_of(root, load_text, "t: {dvc: data/t.csv.dvc}").plan.stage("fetch-t")
-    assert not stage.environment.declared
+    assert stage.environment.extra_requirements == ""
 
 
 def test_a_remote_on_s3_gets_what_its_library_looks_for(root: Path, load_text: Load) -> None:
